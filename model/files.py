@@ -1,0 +1,111 @@
+"""Files that are whole or not there: hashing, manifests and folders that appear in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+CHUNK = 4 * 2**20
+"""Bytes read at a time; weights are gigabytes and must stream."""
+
+MANIFEST = "manifest.json"
+PARTIAL = ".partial-"
+"""Marks a folder that is being written; one that is found later was left by a killed process."""
+
+
+def sha256(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
+    """Hex digest of a file, read in chunks; `on_bytes` hears of each chunk's size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(CHUNK):
+            digest.update(chunk)
+            on_bytes(len(chunk))
+    return digest.hexdigest()
+
+
+def write_manifest(folder: Path, sources: Mapping[str, str], on_bytes: Callable[[int], None]) -> None:
+    """Record size and hash of every file in `folder`, and what they were made of."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = {name: {"size": (folder / name).stat().st_size, "sha256": sha256(folder / name, on_bytes)} for name in names}
+    content = {"sources": dict(sources), "files": files}
+    (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def check_manifest(folder: Path, sources: Mapping[str, str] | None, on_bytes: Callable[[int], None]) -> str | None:
+    """What is wrong with a folder, in a few words; None: every file is as it was written.
+
+    `sources`: what it must have been made of; None accepts anything.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        files: dict[str, dict[str, str | int]] = manifest["files"]
+        made_of: dict[str, str] = manifest["sources"]
+    except FileNotFoundError:
+        return "its manifest is missing"
+    except (ValueError, KeyError, TypeError):
+        return "its manifest is damaged"
+    if sources is not None and made_of != dict(sources):
+        return "it was made from other files"
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["size"] or sha256(path, on_bytes) != expected["sha256"]:
+            return f"{name} was changed"
+    return None
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, waiting for another process that has it. The system frees it when a process dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def remove_leftovers(parent: Path) -> None:
+    """Delete what killed processes left unfinished; call it with the lock held."""
+    for path in parent.glob(f"*{PARTIAL}*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A folder to fill that becomes `target` when the block ends well, and vanishes when it does not.
+
+    Everything is on the disk before the rename, so that a power cut leaves the old state or the new one.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{target.name}{PARTIAL}", dir=target.parent))
+    try:
+        yield partial
+        partial.chmod(0o755)
+        for path in sorted(partial.rglob("*")):
+            _sync(path)
+        _sync(partial)
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}{PARTIAL}", dir=target.parent))
+            target.rename(old / target.name)
+            partial.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            partial.rename(target)
+        _sync(target.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
