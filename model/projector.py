@@ -1,0 +1,26 @@
+"""From the vision tower's space into the language model's: a linear map and one residual block."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Projector(nn.Module):
+    """Linear(vision -> hidden), LayerNorm, then x + Linear-GELU-Linear on the *normalised* x.
+
+    The residual block is LLaVA's `SimpleResBlock` (multimodal_projector/builder.py there); the original Jñāna used it
+    after a linear layer. 768 -> 2560 gives 15,086,080 parameters.
+    """
+
+    def __init__(self, vision_size: int, hidden_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(vision_size, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size)
+        self.block = nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(..., vision_size) -> (..., hidden_size)."""
+        normalised: torch.Tensor = self.norm(self.linear(features))
+        residual: torch.Tensor = self.block(normalised)
+        return normalised + residual

@@ -1,0 +1,115 @@
+"""From messages to token ids: the chat template, image placeholders, and text that can never become a special token."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerFast
+
+from model.presets import IMAGE_TOKEN, PAD_TOKEN, Preset
+
+NAME_CHARACTERS = 64
+"""Longest speaker's name that is kept; longer ones are cut."""
+
+_OPEN, _CLOSE = "\ue000", "\ue001"  # private use: templates pass them through, and no template contains them
+_SLOT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """Where one picture's soft tokens go."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message for the template: text as people wrote it, with places for pictures."""
+
+    role: str
+    pieces: tuple[str | Placeholder, ...]
+    pictures: int = 0
+    """How many pictures it came with, whether or not they have places."""
+
+
+class PromptWriter:
+    """Writes conversations in a preset's template.
+
+    The template is applied to stand-ins for the contents, and the pieces are tokenised apart: the template's with special
+    tokens, people's text without. `<|im_start|>` or `<image>` typed by a person stay letters.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, preset: Preset, vocabulary_rows: int) -> None:
+        """`vocabulary_rows`: rows of the model's embedding; spare tokens must fit, for the vocabulary is never resized."""
+        self.tokenizer = tokenizer
+        self.image_tokens = preset.image_tokens
+        self._system_prompt = preset.system_prompt
+        self._photo_prompt = preset.photo_prompt
+        if preset.spare_tokens:
+            tokenizer.add_tokens(list(preset.spare_tokens), special_tokens=True)
+            if len(tokenizer) > vocabulary_rows:
+                raise ValueError(f"{len(tokenizer)} tokens do not fit into the {vocabulary_rows} rows of the vocabulary.")
+        if PAD_TOKEN in preset.spare_tokens:
+            tokenizer.pad_token = PAD_TOKEN
+        if preset.chat_template is not None:
+            tokenizer.chat_template = preset.chat_template
+        self.image_token_id = self._id(IMAGE_TOKEN) if IMAGE_TOKEN in preset.spare_tokens else None
+        ends = [tokenizer.eos_token_id, *(self._id(token) for token in preset.stop_tokens)]
+        self.stop_token_ids = tuple(dict.fromkeys(int(token) for token in ends))
+        # Two backends: `encode_special_tokens` is a switch of the whole tokenizer, and encoding runs in several threads.
+        self._template_text = tokenizer.backend_tokenizer
+        self._people_text = copy.deepcopy(tokenizer.backend_tokenizer)
+        self._people_text.encode_special_tokens = True
+
+    def _id(self, token: str) -> int:
+        number = self.tokenizer.backend_tokenizer.token_to_id(token)
+        if number is None:
+            raise ValueError(f"The tokenizer does not know {token}.")
+        return int(number)
+
+    def text_ids(self, text: str) -> list[int]:
+        """Ids of a person's text; never a special token."""
+        ids: list[int] = self._people_text.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def write(self, turns: Sequence[Turn]) -> list[int]:
+        """Ids of a conversation, up to where the answer begins."""
+        turns = self._with_system(turns)
+        stand_ins = [{"role": turn.role, "content": f"{_OPEN}{index}{_CLOSE}"} for index, turn in enumerate(turns)]
+        written = str(self.tokenizer.apply_chat_template(stand_ins, tokenize=False, add_generation_prompt=True))
+        ids: list[int] = []
+        for position, piece in enumerate(_SLOT.split(written)):
+            if position % 2:  # re.split: every second piece is what the group caught
+                ids += self._content_ids(turns[int(piece)])
+            elif piece:
+                ids += self._template_text.encode(piece, add_special_tokens=False).ids
+        return ids
+
+    def _with_system(self, turns: Sequence[Turn]) -> list[Turn]:
+        """The preset's system message where the conversation brings none, and a word on photos while one is new."""
+        has_own = bool(turns) and turns[0].role == "system"
+        words: list[str | None] = [str(piece) for piece in turns[0].pieces] if has_own else [self._system_prompt]
+        if turns and turns[-1].pictures:
+            words.append(self._photo_prompt)
+        text = " ".join(word for word in words if word)
+        return [*([Turn("system", (text,))] if text else []), *turns[has_own:]]
+
+    def _content_ids(self, turn: Turn) -> list[int]:
+        ids: list[int] = []
+        for piece in turn.pieces:
+            if isinstance(piece, Placeholder):
+                if self.image_token_id is None:
+                    raise ValueError("This preset's template has no image token.")
+                ids += [self.image_token_id] * self.image_tokens
+            else:
+                ids += self.text_ids(piece)
+        return ids
+
+
+def spoken(name: str | None, text: str) -> str:
+    """Text with its speaker in front, as group chats need it; line breaks in names would fake other speakers."""
+    if not name:
+        return text
+    one_line = " ".join(name.split())[:NAME_CHARACTERS].rstrip(":")
+    return f"{one_line}: {text}" if one_line else text
