@@ -1,0 +1,78 @@
+"""What a mind takes from a picture: features for the projector, and hints in words; remembered for follow-up questions."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+import torch
+from PIL import Image
+
+from model.hints import Recognition, recognise
+from model.modeling import JnanaModel
+from model.ocr import Reader
+from model.vision import EfficientNetLiteModel, Preprocessing
+
+REMEMBERED = 256
+"""Pictures whose sights are kept. One is at most 49 x 1280 floats: 250 kB, so 64 MB in all."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One picture, seen once."""
+
+    features: torch.Tensor | None
+    """(tokens, tower width), before the projector; None when there is no projector."""
+    recognition: Recognition | None
+    """None when hints are off or the tower has no classifier."""
+    text: tuple[str, ...]
+    """Lines read in the picture."""
+
+
+class Eyes:
+    """Looks at pictures, each once: a bounded memory by digest, least recently used out first."""
+
+    def __init__(self, model: JnanaModel, *, hints: bool, reader: Reader | None) -> None:
+        self._model = model
+        self._tower = model.vision_tower
+        self._reader = reader
+        self._features = model.multi_modal_projector is not None
+        self._recognise = hints and isinstance(self._tower, EfficientNetLiteModel)
+        self._preprocess = Preprocessing.for_tower(self._tower.config)
+        self._seen: OrderedDict[str, Sight] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def look(self, image: Image.Image, digest: str, timings: dict[str, float]) -> Sight:
+        """The sight of a picture; adds the seconds of `vision` and `ocr` to `timings` when it is new."""
+        with self._lock:
+            if digest in self._seen:
+                self._seen.move_to_end(digest)
+                return self._seen[digest]
+        started = time.perf_counter()
+        with torch.inference_mode():
+            features = self._look_closely(image) if self._features else None
+            recognition = self._name(image) if self._recognise else None
+        seen = time.perf_counter()
+        text = self._reader.read(image) if self._reader is not None else ()
+        timings["vision"] += seen - started
+        timings["ocr"] += time.perf_counter() - seen
+        sight = Sight(features, recognition, text)
+        with self._lock:
+            self._seen[digest] = sight
+            while len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+        return sight
+
+    def _look_closely(self, image: Image.Image) -> torch.Tensor:
+        return self._model.vision_features(self._pixels(self._preprocess, image))[0]
+
+    def _name(self, image: Image.Image) -> Recognition:
+        """The middle of the picture and the whole of it, averaged: what is off-centre counts, what is small too."""
+        views = [self._pixels(replace(self._preprocess, fit=fit), image) for fit in ("crop", "pad")]
+        probabilities = self._tower(torch.cat(views)).logits.float().softmax(-1).mean(0)
+        return recognise(probabilities.tolist(), self._tower.config.id2label)
+
+    def _pixels(self, preprocess: Preprocessing, image: Image.Image) -> torch.Tensor:
+        return preprocess([image]).to(self._tower.device, self._tower.dtype)
