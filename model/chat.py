@@ -1,0 +1,199 @@
+"""One chat completion, from what a client sent to the finished answer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from model.audio import AudioError
+from model.engine import OutOfMemory, Sampling, Token
+from model.errors import bad_request, out_of_memory, queue_full, shutting_down, too_long
+from model.inputs import MAX_IMAGES, decode_base64, picture
+from model.mind import Message, Picture, Prompt, PromptTooLong
+from model.queue import QueueClosed, QueueFull
+from model.schema import MAX_STOP_LENGTH, MAX_STOPS, AudioPart, ChatMessage, ChatRequest, ImagePart
+from model.speech import Transcript, UnknownLanguage
+from model.worker import Worker
+
+DEFAULT_ANSWER_TOKENS = 1024
+"""Tokens of an answer when the client sets no limit: a small model that repeats itself must not fill the whole context."""
+
+SILENT = "(a recording without speech)"
+"""Stands in a conversation where somebody sent a recording in which nobody speaks."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Place in the queue; 1 is next."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Started:
+    """Generation begins: what was seen and heard."""
+
+    hints: tuple[str, ...]
+    transcripts: tuple[Transcript, ...]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The answer is complete. `timings` in seconds: queue, speech, vision, ocr, prefill, decode."""
+
+    reason: Literal["stop", "length"]
+    prompt_tokens: int
+    answer_tokens: int
+    timings: dict[str, float]
+
+
+Event = Waiting | Started | Token | Finished
+
+
+@dataclass
+class Turn:
+    """Answers one request. `key`: the conversation, for fairness."""
+
+    worker: Worker
+    request: ChatRequest
+    key: str
+    emit: Callable[[Event], None]
+    transcripts: list[Transcript] = field(default_factory=list)
+    timings: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("queue", "speech", "vision", "ocr", "prefill", "decode"), 0.0)
+    )
+
+    async def run(self) -> None:
+        """Emits Waiting*, Started, Token*, Finished. Raises ApiError for what the client did wrong or when there is no room."""
+        arrived = time.perf_counter()
+        with admission():
+            self.worker.queue.check()
+        messages = await self._messages()
+        waited = time.perf_counter()
+        with admission():
+            async with self.worker.queue.slot(self.key, lambda position: self.emit(Waiting(position))):
+                self.timings["queue"] = time.perf_counter() - waited
+                prompt, sampling = await asyncio.get_running_loop().run_in_executor(
+                    self.worker.encode_thread, self._encode, messages
+                )
+                self.timings |= prompt.timings
+                self.emit(Started(prompt.hints, tuple(self.transcripts)))
+                await self._generate(prompt, sampling, arrived)
+
+    async def _generate(self, prompt: Prompt, sampling: Sampling, arrived: float) -> None:
+        metrics = self.worker.metrics
+        read = prompt.input_ids.shape[-1]
+        metrics.prompt_tokens.inc(read)
+        written, started = 0, time.perf_counter()
+        try:
+            async with contextlib.aclosing(self.worker.parts.engine.generate(prompt, sampling)) as tokens:
+                async for token in tokens:
+                    written = token.tokens
+                    self.emit(token)
+                    if token.finish_reason:
+                        self.timings |= {"prefill": token.prefill, "decode": token.decode}
+                        self.emit(Finished(token.finish_reason, read, token.tokens, self.timings))
+        except OutOfMemory as error:
+            raise out_of_memory() from error
+        finally:
+            waited = started - arrived + self.timings["prefill"]
+            metrics.answered(tokens=written, waited=waited, decode=self.timings["decode"])
+
+    async def _messages(self) -> list[Message]:
+        """The conversation as the mind takes it: recordings written down, pictures decoded."""
+        pictures = sum(isinstance(part, ImagePart) for message in self.request.messages for part in _parts(message))
+        if pictures > MAX_IMAGES:
+            raise bad_request(f"A request can hold at most {MAX_IMAGES} pictures.", code="too_many_images", param="messages")
+        messages = [await self._message(message, f"messages.{at}") for at, message in enumerate(self.request.messages)]
+        if messages[-1].role == "assistant":
+            raise bad_request("The last message must be the user's.", param="messages")
+        if messages[-1].parts == (SILENT,):
+            raise bad_request("Nobody speaks in the recording.", code="no_speech", param="messages")
+        if all(isinstance(part, str) and not part.strip() for part in messages[-1].parts):
+            raise bad_request("The last message is empty.", code="empty_message", param="messages")
+        return messages
+
+    async def _message(self, message: ChatMessage, where: str) -> Message:
+        parts: list[str | Picture] = []
+        for at, part in enumerate(_parts(message)):
+            param = f"{where}.content.{at}"
+            if isinstance(part, str):
+                parts.append(part)
+            elif isinstance(part, ImagePart):
+                parts.append(await asyncio.to_thread(picture, part.image_url.url, param))
+            else:
+                parts.append(await self._heard(part, param))
+        role = "system" if message.role == "developer" else message.role
+        return Message(role, tuple(parts), message.name)
+
+    async def _heard(self, part: AudioPart, param: str) -> str:
+        data = await asyncio.to_thread(decode_base64, part.input_audio.data, code="invalid_audio", param=param)
+        started = time.perf_counter()
+        transcript = await transcribe(self.worker, self.key, data, None, param)
+        self.timings["speech"] += time.perf_counter() - started
+        self.transcripts.append(transcript)
+        return transcript.text or SILENT
+
+    def _encode(self, messages: Sequence[Message]) -> tuple[Prompt, Sampling]:
+        """Blocking. Without a limit from the client the answer gets what the context leaves."""
+        wanted = self.request.max_completion_tokens or self.request.max_tokens
+        try:
+            prompt = self.worker.parts.mind.encode(messages, max_new_tokens=wanted or 1)
+        except PromptTooLong as error:
+            raise too_long(error.tokens, error.limit) from error
+        room = self.worker.parts.mind.context_length - prompt.input_ids.shape[-1]
+        return prompt, self._sampling(wanted or min(room, DEFAULT_ANSWER_TOKENS))
+
+    def _sampling(self, max_tokens: int) -> Sampling:
+        request = self.request
+        return Sampling(
+            max_tokens=max_tokens,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            stop=(*self.worker.parts.mind.preset.stop, *stop_strings(request)),
+            seed=request.seed,
+        )
+
+
+async def transcribe(worker: Worker, key: str, data: bytes, language: str | None, param: str) -> Transcript:
+    """Write down a recording when it is its turn. Raises ApiError."""
+    with admission():
+        async with worker.speech_queue.slot(key):
+            try:
+                transcript = await worker.parts.speech.transcribe(data, language)
+            except AudioError as error:
+                raise bad_request(str(error), code="invalid_audio", param=param) from error
+            except UnknownLanguage as error:
+                raise bad_request(str(error), param="language") from error
+    worker.metrics.speech_seconds.inc(transcript.duration)
+    return transcript
+
+
+def stop_strings(request: ChatRequest) -> tuple[str, ...]:
+    """The client's stop strings. Raises ApiError when there are too many, or one is too long."""
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    if len(stop) > MAX_STOPS or any(len(string) > MAX_STOP_LENGTH for string in stop):
+        message = f"There can be at most {MAX_STOPS} stop strings of at most {MAX_STOP_LENGTH} characters."
+        raise bad_request(message, param="stop")
+    return stop
+
+
+@contextlib.contextmanager
+def admission() -> Iterator[None]:
+    """Tell a client why there is no place for it."""
+    try:
+        yield
+    except QueueFull as error:
+        raise queue_full() from error
+    except QueueClosed as error:
+        raise shutting_down() from error
+
+
+def _parts(message: ChatMessage) -> Sequence[str | ImagePart | AudioPart]:
+    if message.content is None or isinstance(message.content, str):
+        return [message.content] if message.content else []
+    return [part.text if part.type == "text" else part for part in message.content]

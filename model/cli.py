@@ -1,0 +1,188 @@
+"""The worker's commands: `jnana serve` and `jnana models`; also `python -m model.cli`.
+
+Exit codes: see model/process.py. Listing presets does not import torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from model.logs import configure
+from model.presets import PRESETS, Part, Preset, get_preset
+from model.settings import WorkerSettings, read_settings
+from model.weights import ComponentState, WeightsError, pull, state
+from model.weights import Progress as OnProgress
+
+BAD_SETTINGS, NO_WEIGHTS = 2, 3
+
+PLAIN_STEP = 25
+"""Percent between two lines of progress when nobody watches a terminal."""
+
+WIDE = 200
+"""Columns of a table that is written to a file or a pipe, so that nothing in it is broken over lines."""
+
+STATUS_STYLE = {"ready": "green", "not converted": "yellow", "not pulled": "yellow"}
+
+app = typer.Typer(
+    help="The model worker.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
+)
+models = typer.Typer(help="The presets: what they are, where their weights are, and getting them.", rich_markup_mode=None)
+app.add_typer(models, name="models")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (MODEL_HOST).")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (MODEL_PORT).")] = None,
+    preset: Annotated[str | None, typer.Option(help="Which mind to load (MODEL_PRESET).")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps (MODEL_DEVICE).")] = None,
+) -> None:
+    """Serve the OpenAI-compatible API until interrupted."""
+    settings = _settings(MODEL_HOST=host, MODEL_PORT=port, MODEL_PRESET=preset, MODEL_DEVICE=device)
+    configure(settings.log_level, settings.log_format)
+    from model.process import CannotServe, listen, run  # imports torch
+
+    url = f"http://{settings.host}:{settings.port}"
+    try:
+        with listen(settings.host, settings.port) as listener, contextlib.ExitStack() as loading:
+            on_progress = loading.enter_context(_progress())
+
+            def on_ready() -> None:
+                loading.close()
+                print(f"ready: {url}", flush=True)
+
+            run(settings, listener, on_progress=on_progress, on_ready=on_ready)
+    except CannotServe as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(error.code) from None
+
+
+@models.callback(invoke_without_command=True)
+def list_models(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the presets: their parts, licences, sizes, and where their weights are."""
+    if context.invoked_subcommand:
+        return
+    settings = _settings()
+    with _progress(plain_lines=False) as on_progress:
+        states = {preset: state(preset, settings.home, on_progress) for preset in PRESETS.values()}
+    if as_json:
+        print(json.dumps([_as_json(preset, parts) for preset, parts in states.items()], indent=2))
+    else:
+        Console(width=None if sys.stdout.isatty() else WIDE).print(_table(states, settings.preset))
+
+
+@models.command("pull")
+def pull_models(
+    name: Annotated[str, typer.Argument(help="The preset to get.")],
+    language_model: Annotated[Path | None, typer.Option(help="Folder with the language model, instead of the hub.")] = None,
+    vision: Annotated[Path | None, typer.Option(help="Folder with the vision tower, instead of the hub.")] = None,
+    speech: Annotated[Path | None, typer.Option(help="Folder with the speech model, instead of the hub.")] = None,
+) -> None:
+    """Get a preset's weights from the hub or from local folders, check and convert them."""
+    settings = _settings(MODEL_PRESET=name)
+    configure(settings.log_level, settings.log_format)
+    given: dict[Part, Path | None] = {"language": language_model, "tower": vision, "speech": speech}
+    sources = {part: folder for part, folder in given.items() if folder is not None}
+    try:
+        with _progress() as on_progress:
+            pull(get_preset(name), settings.home, sources, on_progress)
+    except WeightsError as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(NO_WEIGHTS) from None
+    print(f"{name} is ready in {settings.home / 'models' / name}")
+
+
+def _settings(**overrides: Any) -> WorkerSettings:
+    """The settings; without them the command ends, all problems told at once."""
+    settings, problems = read_settings(**{name: value for name, value in overrides.items() if value is not None})
+    if settings is None:
+        print(*problems, sep="\n", file=sys.stderr)
+        raise typer.Exit(BAD_SETTINGS)
+    return settings
+
+
+def _table(states: dict[Preset, list[ComponentState]], chosen: str) -> Table:
+    table = Table(caption="* MODEL_PRESET")
+    for column in ("preset", "part", "what", "licence", "size", "state", "where"):
+        table.add_column(column, overflow="fold", no_wrap=column in ("preset", "part", "size"))
+    for preset, parts in states.items():
+        for at, part in enumerate(parts):
+            table.add_row(
+                f"{preset.name}{' *' if preset.name == chosen else ''}" if at == 0 else "",
+                part.part,
+                part.component.title,
+                part.component.licence,
+                f"{part.component.size / 1e6:,.0f} MB",
+                f"[{STATUS_STYLE.get(part.status, 'red')}]{part.status}[/]",
+                str(part.where or part.detail or part.component.source),
+                end_section=at == len(parts) - 1,
+            )
+    return table
+
+
+def _as_json(preset: Preset, parts: list[ComponentState]) -> dict[str, Any]:
+    return {
+        "name": preset.name,
+        "title": preset.title,
+        "ready": all(part.status == "ready" for part in parts),
+        "parts": [
+            {
+                "part": part.part,
+                "title": part.component.title,
+                "licence": part.component.licence,
+                "source": part.component.source,
+                "bytes": part.component.size,
+                "status": part.status,
+                "where": str(part.where) if part.where else None,
+                "detail": part.detail,
+            }
+            for part in parts
+        ],
+    }
+
+
+@contextlib.contextmanager
+def _progress(*, plain_lines: bool = True) -> Iterator[OnProgress]:
+    """Bars on a terminal, a line every PLAIN_STEP percent elsewhere; both on standard error."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _PlainProgress() if plain_lines else lambda what, done, total: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def on_progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield on_progress
+
+
+class _PlainProgress:
+    def __init__(self) -> None:
+        self._shown: dict[str, int] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        percent = done * 100 // total if total else 100
+        if percent >= self._shown.get(what, -PLAIN_STEP) + PLAIN_STEP:
+            self._shown[what] = percent
+            print(f"{what}: {percent} %", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    app()

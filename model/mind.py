@@ -1,0 +1,216 @@
+"""A loaded mind: messages with pictures go in, token ids for the language model come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import structlog
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    CLIPVisionModel,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from model.convert import quiet
+from model.hints import photo_line, text_line
+from model.modeling import JnanaForConditionalGeneration
+from model.ocr import Reader
+from model.presets import Preset
+from model.projector import Projector
+from model.prompt import Placeholder, PromptWriter, Turn, spoken
+from model.quantize import Placement, place
+from model.sight import Eyes, Sight
+from model.weights import PreparedWeights, Progress, WeightsError
+
+log = structlog.get_logger(__name__)
+
+HINT_TOKENS = 160
+"""Most tokens the hints of one picture may take; longer ones (text in the picture) are cut."""
+QUESTION = "What is in this photo?"
+"""What a picture without any words asks."""
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture: RGB, already oriented; `digest` is the sha256 (hex) of the bytes it was received as."""
+
+    image: Image.Image
+    digest: str
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation. `name` is the speaker's, given in group chats only."""
+
+    role: Literal["system", "user", "assistant"]
+    parts: tuple[str | Picture, ...]
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What `generate` needs, and what people are shown of how it came about."""
+
+    input_ids: torch.Tensor
+    """(1, T) int64, on the mind's device."""
+    vision_features: torch.Tensor | None
+    """(pictures, tokens, tower width), before the projector; None when the prompt holds no image placeholders."""
+    hints: tuple[str, ...]
+    """Hint lines of the newest message's pictures."""
+    timings: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in `vision` and `ocr`."""
+
+
+class PromptTooLong(ValueError):  # noqa: N818 - the name of the condition reads better than ...Error where it is caught
+    """The conversation and the asked-for answer do not fit into the context."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(f"The conversation is {tokens} tokens long, and the model reads at most {limit}.")
+        self.tokens = tokens
+        self.limit = limit
+
+
+class Mind:
+    """A language model with its tokenizer, its eyes and its reading glasses, on one device."""
+
+    def __init__(
+        self, preset: Preset, model: JnanaForConditionalGeneration, writer: PromptWriter, eyes: Eyes, device: torch.device
+    ) -> None:
+        self.preset = preset
+        self.model = model
+        self.device = device
+        self.tokenizer = writer.tokenizer
+        self.stop_token_ids = writer.stop_token_ids
+        self.context_length = preset.context_length
+        self.has_projector = model.config.has_projector
+        self.picture_tokens = HINT_TOKENS + (preset.image_tokens if self.has_projector else 0)
+        """Upper bound of what one picture adds to a prompt: placeholders and hint text, tokens."""
+        self._writer = writer
+        self._eyes = eyes
+
+    @classmethod
+    def load(
+        cls, preset: Preset, weights: PreparedWeights, *, device: str, threads: int, hints: bool, ocr: bool, progress: Progress
+    ) -> Mind:
+        """Load a prepared preset. Blocking, seconds. `threads`: torch's and onnxruntime's, at least 1.
+
+        Raises WeightsError when the machine cannot run the preset.
+        """
+        torch.set_num_threads(threads)
+        placement = place(preset, device)
+        with quiet():
+            progress("Loading the language model", 0, 3)
+            tokenizer = AutoTokenizer.from_pretrained(weights.language, local_files_only=True)
+            if not isinstance(tokenizer, PreTrainedTokenizerFast):
+                raise WeightsError(f"The tokenizer in {weights.language} is of an old kind: pull the preset again.")
+            text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **placement.language)
+            writer = PromptWriter(tokenizer, preset, text.config.vocab_size)
+            progress("Loading the vision tower", 1, 3)
+            tower = _load_tower(weights.tower, placement)
+            projector = _load_projector(weights.projector, tower, text, placement) if weights.projector else None
+        progress("Loading the reader", 2, 3)
+        reader = Reader(threads) if ocr else None
+        image_token = {} if writer.image_token_id is None else {"image_token_index": writer.image_token_id}
+        model = JnanaForConditionalGeneration.assemble(
+            text if "device_map" in placement.language else _moved(text, placement.device), tower, projector, **image_token
+        )
+        model.generation_config.eos_token_id = list(writer.stop_token_ids)
+        eyes = Eyes(model.model, hints=hints, reader=reader)
+        progress("Ready", 3, 3)
+        return cls(preset, model, writer, eyes, placement.device)
+
+    def encode(self, messages: Sequence[Message], *, max_new_tokens: int) -> Prompt:
+        """Turn a conversation into a prompt that ends where the answer begins. Blocking; call it in a thread.
+
+        Raises PromptTooLong when prompt and answer do not fit into `context_length`.
+        """
+        timings = {"vision": 0.0, "ocr": 0.0}
+        features: list[torch.Tensor] = []
+        hints: tuple[str, ...] = ()
+        turns = []
+        for message in messages:
+            sights = [self._eyes.look(part.image, part.digest, timings) for part in message.parts if isinstance(part, Picture)]
+            if message.role == "user":
+                hints = self._hints(sights)
+            if self.has_projector:
+                features += [sight.features for sight in sights if sight.features is not None]
+            turns.append(self._turn(message, len(sights), self._hints(sights)))
+        ids = self._writer.write(turns)
+        limit = self.context_length - max_new_tokens
+        if len(ids) > limit:
+            raise PromptTooLong(len(ids), limit)
+        return Prompt(
+            input_ids=torch.tensor([ids], dtype=torch.int64, device=self.device),
+            vision_features=torch.stack(features) if features else None,
+            hints=hints,
+            timings=timings,
+        )
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Tokens each text costs inside a message."""
+        return [len(self._writer.text_ids(text)) for text in texts]
+
+    def _turn(self, message: Message, pictures: int, hints: Sequence[str]) -> Turn:
+        """A message for the template: placeholders first, as in the original, then hints, then the words."""
+        words = " ".join(part.strip() for part in message.parts if isinstance(part, str) and part.strip())
+        if not pictures:
+            return Turn(message.role, (spoken(message.name, words),))
+        places = [Placeholder()] * (pictures if self.has_projector else 0)
+        text = "\n".join([*hints, spoken(message.name, words or QUESTION)])
+        return Turn(message.role, (*places, text), pictures)
+
+    def _hints(self, sights: Sequence[Sight]) -> tuple[str, ...]:
+        lines = []
+        for index, sight in enumerate(sights):
+            which = "photo" if len(sights) == 1 else f"{ORDINALS[index]} photo" if index < len(ORDINALS) else "next photo"
+            seen = sight.recognition
+            # Of a page of text, "unclear" says nothing and keeps the model from its words.
+            if seen is not None and (seen.names or not sight.text):
+                lines.append(photo_line(seen, f"The {which}"))
+            if (text := text_line(sight.text, f"the {which}", also=seen is not None and bool(seen.names))) is not None:
+                lines.append(self._cut(text))
+        return tuple(lines)
+
+    def _cut(self, line: str) -> str:
+        """A line that keeps the promise of `picture_tokens`; a third of HINT_TOKENS is left for the line beside it."""
+        ids = self._writer.text_ids(line)
+        limit = HINT_TOKENS * 2 // 3
+        if len(ids) <= limit:
+            return line
+        shorter = str(self._writer.tokenizer.decode(ids[: limit - 4]))
+        return shorter.rstrip("\ufffd") + ' ..."'
+
+
+def _load_tower(folder: Path, placement: Placement) -> PreTrainedModel:
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    # A CLIP folder holds the text tower too, and AutoModel would load both.
+    loader = CLIPVisionModel if config.model_type.startswith("clip") else AutoModel
+    tower: PreTrainedModel = loader.from_pretrained(folder, local_files_only=True, dtype=placement.dtype)
+    return _moved(tower, placement.device)
+
+
+def _moved(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
+    nn.Module.to(model, device)  # PreTrainedModel's own methods are untyped
+    nn.Module.eval(model)
+    return model
+
+
+def _load_projector(file: Path, tower: PreTrainedModel, text: PreTrainedModel, placement: Placement) -> Projector:
+    projector = Projector(tower.config.hidden_size, text.config.hidden_size)
+    try:
+        projector.load_state_dict(load_file(file))
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"The projector {file} does not fit this preset's tower and language model.") from error
+    return projector.to(placement.device, placement.dtype).eval()

@@ -1,0 +1,214 @@
+"""The HTTP API's words: OpenAI's chat completions and transcriptions, plus our own `jnana` extension and small routes.
+
+Unknown fields are ignored, as OpenAI-compatible servers do: clients send many that a small model has no use for.
+Reference: https://platform.openai.com/docs/api-reference/chat and /audio.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+
+MAX_STOPS = 4
+"""Stop strings in one request (OpenAI's limit)."""
+
+MAX_STOP_LENGTH = 256
+"""Characters of a stop string: that much text may have to be held back."""
+
+MAX_MESSAGES = 1000
+"""Messages in one request; the context is used up long before."""
+
+MAX_TEXTS = 1000
+"""Texts to count in one request."""
+
+
+class TextPart(BaseModel):
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(BaseModel):
+    url: str
+    """data:image/...;base64,... only: this server fetches nothing."""
+
+
+class ImagePart(BaseModel):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class AudioData(BaseModel):
+    data: str
+    """Base64."""
+    format: str = ""
+    """Ignored: what a file is gets decided by its content."""
+
+
+class AudioPart(BaseModel):
+    type: Literal["input_audio"]
+    input_audio: AudioData
+
+
+Part = Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="type")]
+
+
+class ChatMessage(BaseModel):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    model: str = ""
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    temperature: float = Field(0.0, ge=0, le=2)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    stop: str | list[str] | None = None
+    seed: int | None = Field(None, ge=-(2**63), lt=2**63)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    n: Literal[1] | None = None
+    user: str | None = None
+    prompt_cache_key: str | None = None
+
+
+class TokenizeRequest(BaseModel):
+    input: list[str] = Field(max_length=MAX_TEXTS)
+
+
+class TokenizeResponse(BaseModel):
+    counts: list[int]
+    max_model_len: int
+
+
+class Usage(BaseModel):
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class TranscriptInfo(BaseModel):
+    text: str
+    language: str
+    duration: float
+
+
+class Jnana(BaseModel):
+    """What our own clients are told beyond OpenAI's API. Timings in seconds."""
+
+    hints: list[str] | None = None
+    transcripts: list[TranscriptInfo] | None = None
+    timings: dict[str, float] | None = None
+    preset: str | None = None
+    queue_position: int | None = None
+
+
+class AssistantMessage(BaseModel):
+    role: Literal["assistant"] = "assistant"
+    content: str
+
+
+class Choice(BaseModel):
+    index: int = 0
+    message: AssistantMessage
+    finish_reason: Literal["stop", "length"]
+
+
+class ChatCompletion(BaseModel):
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: Usage
+    jnana: Jnana
+
+
+class Delta(BaseModel):
+    role: Literal["assistant"] | None = None
+    content: str | None = None
+
+
+class ChunkChoice(BaseModel):
+    index: int = 0
+    delta: Delta
+    finish_reason: Literal["stop", "length"] | None = None
+
+    @model_serializer(mode="wrap")
+    def _with_null(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Absent fields are left out of chunks, but OpenAI's clients expect `finish_reason: null`."""
+        return {**serialize(self), "finish_reason": self.finish_reason}
+
+
+class ChatChunk(BaseModel):
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: list[ChunkChoice]
+    usage: Usage | None = None
+    jnana: Jnana | None = None
+
+
+class ModelCard(BaseModel):
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    owned_by: str = "jnana"
+    max_model_len: int
+    image_tokens: int
+    capabilities: list[str]
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Transcription(BaseModel):
+    text: str
+
+
+class TranscriptionSegment(BaseModel):
+    id: int
+    start: float
+    end: float
+    text: str
+    avg_logprob: float
+    no_speech_prob: float
+    compression_ratio: float
+
+
+class VerboseTranscription(BaseModel):
+    task: Literal["transcribe"] = "transcribe"
+    language: str
+    duration: float
+    text: str
+    segments: list[TranscriptionSegment]
+
+
+class Health(BaseModel):
+    status: Literal["loading", "ready", "failed"]
+    busy: bool
+    queue: int
+    preset: str
+    device: str
+    detail: str
+
+
+class ErrorDetail(BaseModel):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    error: ErrorDetail

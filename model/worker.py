@@ -1,0 +1,139 @@
+"""The worker's inside: loads the mind once, then holds what requests need, until it is closed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import structlog
+
+from model.engine import Engine
+from model.errors import load_failed, loading
+from model.metrics import Metrics
+from model.mind import Mind
+from model.presets import get_preset
+from model.queue import FairQueue
+from model.schema import Health
+from model.settings import WorkerSettings
+from model.speech import Speech
+from model.weights import Progress, WeightsError, prepare
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What loading yields."""
+
+    mind: Mind
+    engine: Engine
+    speech: Speech
+
+
+class Loader(Protocol):
+    """Makes the parts. Blocking. Raises WeightsError for what the owner can mend."""
+
+    def __call__(self, settings: WorkerSettings, progress: Progress) -> Parts: ...
+
+
+def load_parts(settings: WorkerSettings, progress: Progress) -> Parts:
+    """Prepare the preset's weights if need be, and load them."""
+    preset = get_preset(settings.preset)
+    weights = prepare(preset, settings.home, progress)
+    threads = settings.cpu_threads()
+    mind = Mind.load(
+        preset,
+        weights,
+        device=settings.device,
+        threads=threads,
+        hints=settings.hints,
+        ocr=settings.ocr,
+        progress=progress,
+    )
+    progress("Loading the speech model", 0, 1)
+    return Parts(mind, Engine(mind), Speech(weights.speech, device=str(mind.device), threads=threads))
+
+
+class Worker:
+    """State of one worker process. All methods belong to the event loop, `load` included."""
+
+    def __init__(
+        self, settings: WorkerSettings, loader: Loader = load_parts, progress: Progress = lambda what, done, total: None
+    ) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.queue = FairQueue(settings.queue, slots=Engine.slots)
+        self.speech_queue = FairQueue(settings.queue, slots=Speech.slots)
+        self.created = int(time.time())
+        self.turns: set[asyncio.Task[Any]] = set()
+        self.status: Literal["loading", "ready", "failed"] = "loading"
+        self._detail = "Starting."
+        self._loader = loader
+        self._progress = progress
+        self._parts: Parts | None = None
+        self._load_thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+        # Vision and OCR run one prompt at a time: they use all cores, and their runtimes are not all safe to share.
+        self.encode_thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        self.metrics.watch("queue_length", "Requests waiting for the language model.", lambda: self.queue.waiting)
+        self.metrics.watch("running", "Answers being written.", lambda: self.queue.running)
+        self.metrics.watch("ready", "1 when the model is loaded.", lambda: self.status == "ready")
+
+    async def load(self) -> Exception | None:
+        """Load everything; afterwards `status` is ready or failed. Returns what went wrong, None if nothing did."""
+        try:
+            loop = asyncio.get_running_loop()
+            self._parts = await loop.run_in_executor(self._load_thread, self._loader, self.settings, self._on_progress)
+        except Exception as error:
+            self.status = "failed"
+            if isinstance(error, WeightsError):
+                self._detail = str(error)
+                log.error("load_failed", reason=str(error))  # noqa: TRY400 - a sentence for the owner, not a defect
+            else:
+                self._detail = "The model could not be loaded; the worker's log says why."
+                log.exception("load_failed")
+            return error
+        self.status, self._detail = "ready", ""
+        log.info("ready", preset=self.settings.preset, device=str(self._parts.mind.device))
+        return None
+
+    @property
+    def parts(self) -> Parts:
+        """What was loaded. Raises ApiError (503) until then."""
+        if self._parts is not None:
+            return self._parts
+        raise load_failed(self._detail) if self.status == "failed" else loading()
+
+    def health(self) -> Health:
+        return Health(
+            status=self.status,
+            busy=self.queue.running + self.speech_queue.running > 0,
+            queue=self.queue.waiting,
+            preset=self.settings.preset,
+            device=str(self._parts.mind.device) if self._parts else self.settings.device,
+            detail=self._detail,
+        )
+
+    def drain(self, seconds: float) -> None:
+        """Send away who waits, refuse who comes, and end the answers that still run after `seconds`."""
+        self.queue.close()
+        self.speech_queue.close()
+        asyncio.get_running_loop().call_later(seconds, self._end_turns)
+
+    def close(self) -> None:
+        """Let go of all threads, without waiting for them."""
+        self._load_thread.shutdown(wait=False, cancel_futures=True)
+        self.encode_thread.shutdown(wait=False, cancel_futures=True)
+        if self._parts:
+            self._parts.engine.close()
+            self._parts.speech.close()
+
+    def _end_turns(self) -> None:
+        for turn in self.turns:
+            turn.cancel()
+
+    def _on_progress(self, what: str, done: int, total: int) -> None:
+        self._detail = f"{what}: {done * 100 // total} %" if total > 1 else what
+        self._progress(what, done, total)
