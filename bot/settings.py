@@ -1,0 +1,193 @@
+"""Every setting of the bot, typed, from the environment and `.env`; all mistakes are reported at once.
+
+The worker's own settings live in model/settings.py, which is not imported here: the caller passes their names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from bot.errors import ReadOnly, SettingsError
+
+DATABASE_DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Create `folder` if it is missing and make sure that it can be written to. Returns the absolute path.
+
+    Raises:
+        ReadOnly: it cannot be created or written to, or is a file.
+    """
+    folder = folder.expanduser().absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ReadOnly(f"{folder} is not a folder; choose another one for the data") from None
+    except OSError as error:
+        raise ReadOnly(f"the folder {folder} cannot be created ({error.strerror}); choose another one for the data") from None
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:  # permissions alone do not tell: mounts are read-only, disks are full
+            file.write(b"?")
+    except OSError as error:
+        raise ReadOnly(
+            f"the folder {folder} cannot be written to ({error.strerror}); make it writable or choose another one for the data"
+        ) from None
+    return folder
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`. Other names than localhost may mean anything: they count as reachable."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _usable_folder(folder: Path) -> Path:
+    try:
+        return prepare_folder(folder)
+    except ReadOnly as error:
+        raise ValueError(error.sentence) from None
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+SECRET = SecretStr("")
+
+
+class Settings(BaseSettings):
+    """Field names in capitals are the names of the settings. Read with `load_settings`, which explains mistakes."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, validate_default=True)
+
+    jnana_home: Annotated[Path, AfterValidator(_usable_folder)] = Field(
+        Path("data"), description="Folder for the database, attachments, weights and backups. Created if missing."
+    )
+    database_url: SecretStr = Field(
+        SECRET,
+        description="Database, e.g. postgresql+asyncpg://user:password@host/name; empty = jnana.db in JNANA_HOME.",
+    )
+    web_enabled: bool = Field(True, description="Whether to serve the web page.")
+    web_host: str = Field("127.0.0.1", description="Address the web page listens on; beyond loopback with a password only.")
+    web_port: Port = Field(7860, description="TCP port of the web page.")
+    web_password: SecretStr = Field(SECRET, description="Password of the web page; empty = none.")
+    discord_token: SecretStr = Field(SECRET, description="Token of the Discord bot; empty = not on Discord.")
+    telegram_token: SecretStr = Field(SECRET, description="Token of the Telegram bot; empty = not on Telegram.")
+    model_url: str = Field("", description="An OpenAI-compatible server to use; empty = start a worker on this machine.")
+    model_api_key: SecretStr = Field(SECRET, description="Key of the model API, sent as a bearer token; empty = none.")
+    model_port: Port = Field(8765, description="TCP port of the worker on this machine.")
+    model_preset: str = Field("pocket", min_length=1, description="Which mind answers: see `jnana models`.")
+    system_prompt: str = Field(
+        "", max_length=20_000, description="What the model is told first of all; empty = what suits the preset."
+    )
+    memory_tokens: int = Field(0, ge=0, description="Most tokens of a prompt; 0 = as many as the model allows.")
+    answer_tokens: int = Field(512, ge=1, le=32_768, description="Most tokens of an answer.")
+    temperature: float = Field(0.0, ge=0, le=2, description="Randomness of answers: 0 = always the likeliest word, at most 2.")
+    turn_timeout: float = Field(600.0, gt=0, le=86_400, description="Seconds an answer may take, once it is its turn.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error.")
+    log_format: Literal["console", "json"] = Field("console", description="console or json.")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        if not url.get_secret_value():
+            return url
+        try:
+            driver = make_url(url.get_secret_value()).drivername
+        except ArgumentError:
+            raise ValueError("is not a database URL") from None
+        if driver not in DATABASE_DRIVERS:
+            raise ValueError(f"should begin with one of {', '.join(f'{known}://' for known in DATABASE_DRIVERS)}")
+        return url
+
+    @field_validator("web_password")
+    @classmethod
+    def _password_beyond_loopback(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        host = info.data.get("web_host")
+        if host and info.data.get("web_enabled") and not is_loopback(host) and not password.get_secret_value():
+            raise ValueError(f"must be set because WEB_HOST={host} can be reached by other machines")
+        return password
+
+    @field_validator("model_url")
+    @classmethod
+    def _http(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("should begin with http:// or https://")
+        return url.rstrip("/")
+
+    @field_validator("model_port")
+    @classmethod
+    def _own_port(cls, port: int, info: ValidationInfo) -> int:
+        if port == info.data.get("web_port") and info.data.get("web_enabled") and not info.data.get("model_url"):
+            raise ValueError("is taken by WEB_PORT; the worker needs a port of its own")
+        return port
+
+    @property
+    def database(self) -> str:
+        """The database as an SQLAlchemy URL. It may hold a password."""
+        return self.database_url.get_secret_value() or f"sqlite+aiosqlite:///{self.jnana_home / 'jnana.db'}"
+
+    @property
+    def attachments(self) -> Path:
+        return self.jnana_home / "attachments"
+
+    @property
+    def backups(self) -> Path:
+        return self.jnana_home / "backups"
+
+
+def known_settings() -> set[str]:
+    """Names of the bot's settings as they are written in `.env`."""
+    return {name.upper() for name in Settings.model_fields}
+
+
+def load_settings(env_file: Path = Path(".env"), *, also_known: Collection[str] = (), **overrides: Any) -> Settings:
+    """The settings from the environment, then from `env_file`; `overrides` (by field name) win over both.
+
+    Args:
+        also_known: names that other parts read from the same file, e.g. those of the worker.
+
+    Raises:
+        SettingsError: with every mistake, "NAME=value: what is wrong" or "unknown setting X, did you mean Y?".
+    """
+    mistakes = _unknown_settings(env_file, known_settings() | set(also_known))
+    settings = None
+    try:
+        settings = Settings(_env_file=env_file, **overrides)  # type: ignore[call-arg]  # pydantic-settings reads it at run time
+    except ValidationError as error:
+        mistakes += [_explain(str(item["loc"][0]), item["input"], item["msg"]) for item in error.errors()]
+    if mistakes or settings is None:
+        raise SettingsError(mistakes)
+    return settings
+
+
+def _unknown_settings(env_file: Path, known: set[str]) -> list[str]:
+    """Only the file is looked at: the environment holds names of every program on the machine."""
+    try:
+        names = dotenv_values(env_file)
+    except UnicodeDecodeError:
+        return [f"{env_file}: is not a text file in UTF-8"]
+    mistakes = []
+    for name in names:
+        if name.upper() not in known:
+            close = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            mistakes.append(f"unknown setting {name}" + (f", did you mean {close[0]}?" if close else ""))
+    return mistakes
+
+
+def _explain(field: str, value: object, message: str) -> str:
+    secret = Settings.model_fields[field].annotation is SecretStr
+    shown = "(hidden)" if secret and value and value != SECRET else "" if secret else value
+    return f"{field.upper()}={shown}: {message.removeprefix('Value error, ').removeprefix('Input ')}"
