@@ -1,0 +1,110 @@
+"""Reads for the chat platforms. Everything is asked for by address, so nobody sees another's conversation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.sql.elements import ColumnElement
+
+from bot.chat.base import Address, AttachmentView, ConversationView, TurnView
+from bot.store.database import plain_errors
+from bot.store.files import AttachmentFiles
+from bot.store.tables import Answer, Attachment, Conversation, Feedback, Turn
+
+UNTITLED = "New conversation"
+
+
+def at(address: Address) -> ColumnElement[bool]:
+    """The condition that a conversation is the one at `address`."""
+    return (
+        (Conversation.platform == address.platform)
+        & (Conversation.chat_id == address.chat_id)
+        & (Conversation.thread_id == address.thread_id)
+    )
+
+
+class HistoryReads:
+    """Implements `bot.chat.base.History`."""
+
+    _reading: async_sessionmaker[AsyncSession]
+    files: AttachmentFiles
+
+    async def turns(self, address: Address, *, limit: int = 100) -> list[TurnView]:
+        newest = (
+            select(Turn)
+            .join(Turn.conversation)
+            .where(at(address))
+            .order_by(Turn.id.desc())
+            .limit(limit)
+            .options(
+                joinedload(Turn.person),
+                selectinload(Turn.attachments).joinedload(Attachment.transcript),
+                selectinload(Turn.answers.and_(Answer.is_current)),
+            )
+        )
+        with plain_errors():
+            async with self._reading() as session:
+                turns = list(await session.scalars(newest))
+                ratings = await self._ratings(session, [turn.id for turn in turns])
+        return [self._turn_view(turn, ratings.get(turn.id, 0)) for turn in reversed(turns)]
+
+    async def conversations(self, platform: str, chat_id: str, *, limit: int = 50) -> list[ConversationView]:
+        newest = (
+            select(Conversation)
+            .where(Conversation.platform == platform, Conversation.chat_id == chat_id)
+            .order_by(Conversation.updated_at.desc(), Conversation.id.desc())
+            .limit(limit)
+        )
+        with plain_errors():
+            async with self._reading() as session:
+                rows = await session.scalars(newest)
+                return [
+                    ConversationView(Address(row.platform, row.chat_id, row.thread_id), row.title or UNTITLED, row.updated_at)
+                    for row in rows
+                ]
+
+    async def attachment(self, attachment_id: int, platform: str, chat_id: str) -> AttachmentView | None:
+        owned = (
+            select(Attachment)
+            .join(Turn, Turn.id == Attachment.turn_id)
+            .join(Turn.conversation)
+            .where(Attachment.id == attachment_id, Conversation.platform == platform, Conversation.chat_id == chat_id)
+        )
+        with plain_errors():
+            async with self._reading() as session:
+                row = await session.scalar(owned)
+                return None if row is None else self._attachment_view(row)
+
+    @staticmethod
+    async def _ratings(session: AsyncSession, turn_ids: list[int]) -> dict[int, int]:
+        """Whether people liked the current answer on balance: -1, 0 or 1 by turn."""
+        totals: Any = await session.execute(
+            select(Answer.turn_id, func.sum(Feedback.value))
+            .join(Feedback, Feedback.answer_id == Answer.id)
+            .where(Answer.turn_id.in_(turn_ids), Answer.is_current)
+            .group_by(Answer.turn_id)
+        )
+        return {turn_id: (total > 0) - (total < 0) for turn_id, total in totals}
+
+    def _turn_view(self, turn: Turn, rating: int) -> TurnView:
+        transcripts = [attachment.transcript for attachment in turn.attachments if attachment.transcript]
+        return TurnView(
+            turn_id=turn.id,
+            sender_name=turn.person.name,
+            text=turn.text,
+            attachments=tuple(self._attachment_view(attachment) for attachment in turn.attachments),
+            transcripts=tuple(transcript.text for transcript in transcripts if transcript.text),
+            notices=tuple(turn.notices),
+            answer=turn.answers[0].text if turn.answers else None,
+            state=turn.state,  # type: ignore[arg-type]  # only Store writes it
+            failure=turn.failure,
+            rating=rating,
+            created_at=turn.created_at,
+        )
+
+    def _attachment_view(self, row: Attachment) -> AttachmentView:
+        path = self.files.path(row.sha256, row.mime)
+        return AttachmentView(row.id, row.kind, row.name, row.mime, path)  # type: ignore[arg-type]  # only Store writes it

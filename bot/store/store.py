@@ -1,0 +1,363 @@
+"""Everything that is remembered. The only code that writes to the database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import joinedload, selectinload
+
+from bot.chat.base import Address, Incoming, Sender
+from bot.store.database import WRITES, open_engine, plain_errors
+from bot.store.files import AttachmentFiles
+from bot.store.history import HistoryReads, at
+from bot.store.migrate import require_current
+from bot.store.records import AnswerRecord, RememberedTurn, StoredPicture, StoredTurn, StoredVoice
+from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Transcript, Turn, now
+
+if TYPE_CHECKING:
+    from bot.media import Media
+
+TITLE_LENGTH = 60
+"""Characters of a conversation's title: what fits a line of the list on a phone, twice."""
+
+UNFINISHED = ("received", "running")
+
+
+class Store(HistoryReads):
+    """The database and the folder of attachments. Methods raise `bot.errors.StoreError` when these fail."""
+
+    def __init__(self, engine: AsyncEngine, files: AttachmentFiles) -> None:
+        self.files = files
+        self._engine = engine
+        self._reading = async_sessionmaker(engine, expire_on_commit=False)
+        self._sessions = async_sessionmaker(engine.execution_options(**{WRITES: True}), expire_on_commit=False)
+
+    @classmethod
+    async def open(cls, url: str, attachments: Path) -> Self:
+        """Open a database that is at the newest revision.
+
+        Raises:
+            StoreError: it cannot be opened, needs `jnana db upgrade` or was made by a newer version.
+        """
+        engine = open_engine(url)
+        try:
+            await require_current(engine)
+        except BaseException:
+            await engine.dispose()
+            raise
+        return cls(engine, AttachmentFiles(attachments))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[AsyncSession]:
+        with plain_errors():
+            async with self._sessions.begin() as session:
+                yield session
+
+    # --- A turn, from what was sent to its answer ---
+
+    async def receive(self, incoming: Incoming, request_id: str) -> StoredTurn:
+        """Store a message as it was sent; its files follow with `take_in`."""
+        try:
+            return await self._receive(incoming, request_id)
+        except IntegrityError:
+            # PostgreSQL: another turn of the same new person or conversation was stored at the same time.
+            return await self._receive(incoming, request_id)
+
+    async def _receive(self, incoming: Incoming, request_id: str) -> StoredTurn:
+        async with self._writing() as session:
+            person = await _person(session, incoming.address.platform, incoming.sender)
+            conversation = await _conversation(session, incoming.address)
+            conversation.group_chat = incoming.group
+            conversation.updated_at = now()
+            conversation.title = conversation.title or title(incoming.text)
+            turn = Turn(
+                conversation=conversation,
+                person=person,
+                message_id=incoming.message_id,
+                text=incoming.text,
+                pending_files=len(incoming.files),
+                request_id=request_id,
+            )
+            session.add(turn)
+            await session.flush()
+            return _stored(turn)
+
+    async def take_in(self, turn_id: int, media: Sequence[Media], notices: Sequence[str]) -> None:
+        """Store the files of a turn, all at once, and the sentences about those that were refused."""
+        digests = [await self.files.put(item.data, item.mime) for item in media]
+        async with self._writing() as session:
+            turn = await session.get_one(Turn, turn_id)
+            turn.pending_files = 0
+            turn.notices = [*turn.notices, *notices]
+            for item, sha256 in zip(media, digests, strict=True):
+                session.add(
+                    Attachment(
+                        turn_id=turn_id,
+                        kind=item.kind,
+                        name=item.name,
+                        mime=item.mime,
+                        sha256=sha256,
+                        size=len(item.data),
+                        width=item.width,
+                        height=item.height,
+                        duration=item.duration,
+                    )
+                )
+                await session.flush()  # ids in the order in which the files were sent
+
+    async def begin(self, turn_id: int, request_id: str) -> None:
+        """Mark a turn as being answered, and count the attempt."""
+        async with self._writing() as session:
+            turn = await session.get_one(Turn, turn_id)
+            turn.state = "running"
+            turn.attempts += 1
+            turn.request_id = request_id
+
+    async def add_notice(self, turn_id: int, sentence: str) -> None:
+        async with self._writing() as session:
+            turn = await session.get_one(Turn, turn_id)
+            turn.notices = [*turn.notices, sentence]
+
+    async def add_transcript(self, attachment_id: int, text: str, language: str) -> None:
+        async with self._writing() as session:
+            session.add(Transcript(attachment_id=attachment_id, text=text, language=language[:16]))
+            conversation = await session.scalar(
+                select(Conversation).join(Turn).join(Attachment).where(Attachment.id == attachment_id)
+            )
+            if conversation is not None and not conversation.title:
+                conversation.title = title(text)
+
+    async def finish(self, turn_id: int, answer: AnswerRecord) -> None:
+        """Store an answer as the turn's current one; older ones are kept. A stop before the first word leaves no answer."""
+        async with self._writing() as session:
+            turn = await session.get_one(Turn, turn_id, options=[joinedload(Turn.conversation)])
+            kept = not answer.text and await _has_answer(session, turn_id)
+            if answer.text:
+                await _replace_answer(session, turn_id, answer)
+            turn.state = "stopped" if answer.stopped and not kept else "finished"
+            turn.failure = turn.failure_code = None
+            turn.finished_at = turn.conversation.updated_at = now()
+
+    async def fail(self, turn_id: int, sentence: str, code: str, partial: AnswerRecord) -> None:
+        """Store why a turn was not answered, and what was written of it. A turn that was answered before keeps its answer."""
+        async with self._writing() as session:
+            turn = await session.get_one(Turn, turn_id)
+            turn.finished_at = now()
+            if await _has_answer(session, turn_id) and turn.failure is None:
+                turn.state = "finished"
+                return
+            turn.state = "failed"
+            turn.failure, turn.failure_code = sentence, code
+            if partial.text:
+                await _replace_answer(session, turn_id, partial)
+
+    async def ask_again(self, turn_id: int, address: Address, request_id: str) -> StoredTurn | None:
+        """Put an ended turn of this conversation back among those to be answered; None if it is not there."""
+        async with self._writing() as session:
+            turn = await session.scalar(_whole_turn().join(Turn.conversation).where(Turn.id == turn_id, at(address)))
+            if turn is None:
+                return None
+            turn.state, turn.attempts, turn.request_id = "received", 0, request_id
+            return replace(_stored(turn), answered=await _has_answer(session, turn_id))
+
+    async def unfinished(self) -> list[StoredTurn]:
+        """Turns that a restart interrupted, oldest first."""
+        with plain_errors():
+            async with self._reading() as session:
+                turns = await session.scalars(_whole_turn().where(Turn.state.in_(UNFINISHED)).order_by(Turn.id))
+                return [_stored(turn) for turn in turns]
+
+    # --- What a turn needs to be answered ---
+
+    async def voices(self, turn_id: int) -> list[StoredVoice]:
+        query = (
+            select(Attachment)
+            .where(Attachment.turn_id == turn_id, Attachment.kind == "voice")
+            .order_by(Attachment.id)
+            .options(joinedload(Attachment.transcript))
+        )
+        with plain_errors():
+            async with self._reading() as session:
+                return [self._voice(row) for row in await session.scalars(query)]
+
+    async def remembered(self, turn_id: int, limit: int) -> tuple[list[RememberedTurn], bool]:
+        """The turn and up to `limit` answered ones before it and after the last reset, oldest first; whether it is in a group.
+
+        Failed turns are left out: what could not be answered once would disturb every later answer.
+        """
+        options = [
+            joinedload(Turn.person),
+            selectinload(Turn.attachments).joinedload(Attachment.transcript),
+            selectinload(Turn.answers.and_(Answer.is_current)),
+        ]
+        with plain_errors():
+            async with self._reading() as session:
+                newest = await session.get_one(Turn, turn_id, options=[*options, joinedload(Turn.conversation)])
+                conversation = newest.conversation
+                older = await session.scalars(
+                    select(Turn)
+                    .where(
+                        Turn.conversation_id == conversation.id,
+                        Turn.id < turn_id,
+                        Turn.id > conversation.reset_turn_id,
+                        Turn.state.in_(("finished", "stopped")),
+                    )
+                    .order_by(Turn.id.desc())
+                    .limit(limit)
+                    .options(*options)
+                )
+                past = [self._remembered(turn, with_answer=True) for turn in reversed(list(older))]
+                return [*past, self._remembered(newest, with_answer=False)], conversation.group_chat
+
+    async def answer(self, turn_id: int, address: Address) -> AnswerRecord | None:
+        """The current answer of a turn with its hints, timings and token counts."""
+        query = (
+            select(Answer)
+            .join(Turn, Turn.id == Answer.turn_id)
+            .join(Turn.conversation)
+            .where(Answer.turn_id == turn_id, Answer.is_current, at(address))
+        )
+        with plain_errors():
+            async with self._reading() as session:
+                row = await session.scalar(query)
+                return None if row is None else _answer_record(row)
+
+    # --- What people decide about a conversation ---
+
+    async def rate(self, turn_id: int, address: Address, sender: Sender, value: int) -> bool:
+        """Set (1, -1) or take back (0) a person's rating of a turn's current answer; False if there is none at this address."""
+        async with self._writing() as session:
+            answer_id = await session.scalar(
+                select(Answer.id)
+                .join(Turn, Turn.id == Answer.turn_id)
+                .join(Turn.conversation)
+                .where(Answer.turn_id == turn_id, Answer.is_current, at(address))
+            )
+            if answer_id is None:
+                return False
+            person = await _person(session, address.platform, sender)
+            await session.flush()
+            given = (Feedback.answer_id == answer_id) & (Feedback.person_id == person.id)
+            if value == 0:
+                await session.execute(delete(Feedback).where(given))
+            elif (feedback := await session.scalar(select(Feedback).where(given))) is not None:
+                feedback.value, feedback.created_at = value, now()
+            else:
+                session.add(Feedback(answer_id=answer_id, person_id=person.id, value=value))
+            return True
+
+    async def reset(self, address: Address) -> None:
+        """Leave everything said so far out of later prompts. Nothing is deleted."""
+        async with self._writing() as session:
+            conversation = await session.scalar(select(Conversation).where(at(address)))
+            if conversation is not None:
+                newest = await session.scalar(select(func.max(Turn.id)).where(Turn.conversation_id == conversation.id))
+                conversation.reset_turn_id = newest or 0
+
+    # --- Rows to values ---
+
+    def _voice(self, row: Attachment) -> StoredVoice:
+        path = self.files.path(row.sha256, row.mime)
+        if row.transcript is None:
+            return StoredVoice(row.id, row.name, path, None, "")
+        return StoredVoice(row.id, row.name, path, row.transcript.text, row.transcript.language)
+
+    def _remembered(self, turn: Turn, *, with_answer: bool) -> RememberedTurn:
+        pictures = [row for row in turn.attachments if row.kind == "picture"]
+        transcripts = [row.transcript.text for row in turn.attachments if row.transcript is not None]
+        return RememberedTurn(
+            speaker=turn.person.name,
+            text=turn.text,
+            transcripts=tuple(text for text in transcripts if text),
+            pictures=tuple(StoredPicture(self.files.path(row.sha256, row.mime), row.mime) for row in pictures),
+            answer=turn.answers[0].text if with_answer and turn.answers else None,
+        )
+
+
+def title(text: str) -> str:
+    """The first words of `text`, cut between words."""
+    words = " ".join(text.split())
+    if len(words) <= TITLE_LENGTH:
+        return words
+    cut = words[:TITLE_LENGTH]
+    return cut[: cut.rfind(" ")] + "…" if " " in cut else cut[:-1] + "…"
+
+
+def _whole_turn() -> Select[Turn]:
+    return select(Turn).options(joinedload(Turn.conversation))
+
+
+def _stored(turn: Turn) -> StoredTurn:
+    place = turn.conversation
+    return StoredTurn(
+        turn_id=turn.id,
+        conversation_id=turn.conversation_id,
+        address=Address(place.platform, place.chat_id, place.thread_id),
+        message_id=turn.message_id,
+        text=turn.text,
+        pending_files=turn.pending_files,
+        notices=tuple(turn.notices),
+        attempts=turn.attempts,
+    )
+
+
+async def _person(session: AsyncSession, platform: str, sender: Sender) -> Person:
+    """The person's row, with the name that the platform gives now."""
+    person = await session.scalar(select(Person).where(Person.platform == platform, Person.platform_id == sender.platform_id))
+    if person is None:
+        person = Person(platform=platform, platform_id=sender.platform_id)
+        session.add(person)
+    person.name, person.seen_at = sender.name[:255], now()
+    return person
+
+
+async def _conversation(session: AsyncSession, address: Address) -> Conversation:
+    conversation = await session.scalar(select(Conversation).where(at(address)))
+    if conversation is None:
+        conversation = Conversation(platform=address.platform, chat_id=address.chat_id, thread_id=address.thread_id)
+        session.add(conversation)
+    return conversation
+
+
+async def _has_answer(session: AsyncSession, turn_id: int) -> bool:
+    return await session.scalar(select(Answer.id).where(Answer.turn_id == turn_id, Answer.is_current)) is not None
+
+
+async def _replace_answer(session: AsyncSession, turn_id: int, answer: AnswerRecord) -> None:
+    await session.execute(update(Answer).where(Answer.turn_id == turn_id, Answer.is_current).values(is_current=False))
+    session.add(
+        Answer(
+            turn_id=turn_id,
+            text=answer.text,
+            stopped=answer.stopped,
+            truncated=answer.truncated,
+            preset=answer.preset[:64],
+            hints=list(answer.hints),
+            timings=answer.timings,
+            prompt_tokens=answer.prompt_tokens,
+            answer_tokens=answer.answer_tokens,
+        )
+    )
+
+
+def _answer_record(row: Answer) -> AnswerRecord:
+    return AnswerRecord(
+        text=row.text,
+        stopped=row.stopped,
+        truncated=row.truncated,
+        preset=row.preset,
+        hints=tuple(row.hints),
+        timings=dict(row.timings),
+        prompt_tokens=row.prompt_tokens,
+        answer_tokens=row.answer_tokens,
+    )

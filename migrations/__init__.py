@@ -1,0 +1,1 @@
+"""Alembic's changes of the database, one file each, in order."""

@@ -1,0 +1,38 @@
+"""Run by Alembic. `bot.store.migrate` passes a connection; the `alembic` command opens the database of the settings."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from alembic import context
+from sqlalchemy import Connection
+
+from bot.settings import load_settings
+from bot.store.database import WRITES, open_engine
+from bot.store.tables import Base, UtcDateTime
+
+
+def render(kind: str, item: object, _context: object) -> str | Literal[False]:
+    """Migrations must not change when our code does: they name the type of SQLAlchemy that ours is built on."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+
+
+def migrate(connection: Connection) -> None:
+    # SQLite cannot alter most of a table: Alembic makes a new one and copies the rows ("batch").
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True, render_item=render)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def migrate_configured_database() -> None:
+    engine = open_engine(load_settings().database)
+    async with engine.execution_options(**{WRITES: True}).begin() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+if context.config.attributes.get("connection") is not None:
+    migrate(context.config.attributes["connection"])
+else:
+    asyncio.run(migrate_configured_database())
