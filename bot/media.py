@@ -1,0 +1,147 @@
+"""Bytes in, bounded and decoded media out. What a file is gets decided by its content, never by its name or MIME type."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from bot.errors import MediaRefused
+from bot.picture import MAX_PICTURE_BYTES, normalise_picture
+from bot.sound import MAX_SOUND_BYTES, normalise_sound
+
+MAX_FILE_BYTES = max(MAX_PICTURE_BYTES, MAX_SOUND_BYTES)
+"""Files announced as larger are not even fetched."""
+
+MAX_FILES = 10
+"""Files of one message: as many as Discord's composer and Telegram's albums take."""
+
+DECODERS = 2
+"""Files decoded at once, each in a thread: a picture may need 200 MB for a moment (picture.MAX_PIXELS)."""
+
+NAME_LENGTH = 80
+"""Characters of a file's name that are kept for people."""
+
+SNIFFED_BYTES = 4096
+"""Bytes that decide what a file is."""
+
+PICTURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"BM": "BMP",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+}
+"""First bytes of pictures, with Pillow's names."""
+
+SOUNDS = (b"OggS", b"ID3", b"fLaC", b"\x1aE\xdf\xa3")
+"""First bytes of Ogg, MP3 with tags, FLAC and Matroska/WebM."""
+
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+"""Major brands of pictures in ISO media files (ISO/IEC 23008-12, annexes B and D); all other brands hold sound or video."""
+
+OTHERS = {b"%PDF": "a PDF", b"PK\x03\x04": "an archive or an office document", b"\x1f\x8b": "an archive", b"MZ": "a program"}
+"""First bytes of what people send by mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file fit for storing: a picture as JPEG or PNG, a voice note as Ogg/Opus. Pixels, seconds; no metadata."""
+
+    kind: Literal["picture", "voice"]
+    name: str
+    data: bytes
+    mime: str
+    width: int | None = None
+    height: int | None = None
+    duration: float | None = None
+
+
+class MediaDecoder:
+    """Decodes files in threads, a bounded number at once."""
+
+    def __init__(self, at_once: int = DECODERS) -> None:
+        self._free = asyncio.Semaphore(at_once)
+
+    async def decode(self, name: str, data: bytes) -> Media:
+        """Raises `MediaRefused` with a sentence that names the file."""
+        async with self._free:
+            return await asyncio.to_thread(decode, name, data)
+
+
+def decode(name: str, data: bytes) -> Media:
+    """See `MediaDecoder.decode`. Blocking."""
+    name = clean_name(name)
+    kind, format_name = sniff(data)
+    if kind == "picture":
+        picture, mime, (width, height) = normalise_picture(name, data, format_name)
+        return Media("picture", name, picture, mime, width=width, height=height)
+    if kind == "voice":
+        sound, duration = normalise_sound(name, data)
+        return Media("voice", name, sound, "audio/ogg", duration=duration)
+    raise MediaRefused(f"{name}: this is {format_name}; I understand pictures and voice notes.")
+
+
+def sniff(data: bytes) -> tuple[Literal["picture", "voice", "other"], str]:
+    """What the bytes are: a picture with Pillow's name of its format, a voice note, or something else in words."""
+    head = data[:SNIFFED_BYTES]
+    for magic, format_name in PICTURES.items():
+        if head.startswith(magic) and not (magic == b"BM" and _is_text(head)):
+            return "picture", format_name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "picture", "WEBP"
+    if head[4:8] == b"ftyp":
+        return _sniff_iso(head)
+    if head.startswith(SOUNDS) or (head[:4] == b"RIFF" and head[8:12] == b"WAVE") or _is_mpeg_audio(head):
+        return "voice", ""
+    return "other", _describe(head)
+
+
+def clean_name(name: str) -> str:
+    """A file's name for people: no folders, no control characters, not too long."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    printable = "".join(character for character in last if character.isprintable()).strip()
+    if len(printable) > NAME_LENGTH:
+        printable = f"{printable[: NAME_LENGTH - 9]}…{printable[-8:]}"
+    return printable or "file"
+
+
+def _sniff_iso(head: bytes) -> tuple[Literal["picture", "voice"], str]:
+    brands = [head[8:12], *(head[start : start + 4] for start in range(16, min(int.from_bytes(head[:4], "big"), 64), 4))]
+    if b"avif" in brands or brands[0] == b"avis":
+        return "picture", "AVIF"
+    if brands[0] in HEIF_BRANDS:
+        return "picture", "HEIF"
+    return "voice", ""
+
+
+def _is_mpeg_audio(head: bytes) -> bool:
+    """Frame headers of MP3 (layers II and III) and of AAC in ADTS, which have no magic (ISO/IEC 11172-3, 13818-7)."""
+    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
+        return False
+    layer, version = head[1] >> 1 & 3, head[1] >> 3 & 3
+    mpeg = layer in (1, 2) and version != 1 and head[2] >> 4 != 15
+    return mpeg or head[1] & 0xF6 == 0xF0
+
+
+def _describe(head: bytes) -> str:
+    if not head:
+        return "an empty file"
+    for magic, what in OTHERS.items():
+        if head.startswith(magic):
+            return what
+    if not _is_text(head):
+        return "a kind of file that I do not know"
+    if b"<svg" in head:
+        return "an SVG drawing, which I cannot look at yet (send it as PNG)"
+    return "a text file"
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = head.decode("utf-8", "ignore" if len(head) == SNIFFED_BYTES else "strict")
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\r\n\t\f" for character in text)

@@ -1,0 +1,146 @@
+"""Which messages go into the prompt: a token budget, filled from the newest message backwards.
+
+A pure function over what the store remembers (`compose`), and `recall`, which asks the model what things cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from bot.errors import PromptTooLong
+from bot.store.records import RememberedTurn, StoredPicture
+
+PICTURE_QUESTION = "Describe what you see."
+"""Asked of a picture that comes without words."""
+
+PICTURE_LEFT_OUT = "[a picture was here that is no longer remembered]"
+"""Stands for a picture that no longer fits, so that the model does not invent what is talked about."""
+
+MESSAGE_TOKENS = 8
+"""Upper bound of what a chat template adds to one message: SmolLM2's and ChatML's `<|im_start|>role\\n…<|im_end|>\\n` is 5."""
+
+BYTES_PER_TOKEN = 3
+"""For servers that cannot count. English has about 4 bytes a token, most other writing fewer; more tokens are the safe side."""
+
+PROMPT_PICTURES = 10
+"""Pictures of a prompt, as many as one message may bring (media.MAX_FILES); our worker refuses more than 16."""
+
+SPEAKER_LENGTH = 40
+"""Characters of a name in a group chat; platforms allow 32 (Discord) to 128 (Telegram)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message for the model; pictures come before the text."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    pictures: tuple[StoredPicture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Tokens by text, tokens of a picture, and how many the whole prompt may have."""
+
+    tokens: dict[str, int]
+    picture: int
+    limit: int
+
+
+def estimate_tokens(text: str) -> int:
+    return math.ceil(len(text.encode()) / BYTES_PER_TOKEN)
+
+
+def compose(system: str, turns: Sequence[RememberedTurn], costs: Costs, *, group: bool) -> list[PromptMessage]:
+    """The prompt for the last of `turns`: the system prompt, then as much of the past as fits, roles alternating.
+
+    The past has no holes: the first turn whose text does not fit ends it. A picture that does not fit is left out with a
+    mark, and so are all pictures before it.
+
+    Raises:
+        PromptTooLong: the newest message alone is over the limit.
+    """
+
+    def cost(message: PromptMessage) -> int:
+        return costs.tokens[message.text] + len(message.pictures) * costs.picture + MESSAGE_TOKENS
+
+    head = [PromptMessage("system", system)] if system else []
+    newest = user_message(turns[-1], group=group)
+    left = costs.limit - sum(cost(message) for message in head) - cost(newest)
+    if left < 0:
+        raise PromptTooLong(_too_long(newest, costs.limit - left, costs.limit))
+    chosen = [newest]
+    pictures_left = PROMPT_PICTURES - len(newest.pictures)
+    for turn in reversed(turns[:-1]):
+        asked = user_message(turn, group=group)
+        answered = [PromptMessage("assistant", turn.answer)] if turn.answer else []
+        needed = cost(asked) + sum(cost(message) for message in answered)
+        if asked.pictures and (len(asked.pictures) > pictures_left or needed > left):
+            pictures_left = 0
+            asked = without_pictures(asked)
+            needed = cost(asked) + sum(cost(message) for message in answered)
+        if needed > left:
+            break
+        left -= needed
+        pictures_left -= len(asked.pictures)
+        chosen = [asked, *answered, *chosen]
+    return head + _alternate(chosen)
+
+
+async def recall(
+    system: str,
+    turns: Sequence[RememberedTurn],
+    *,
+    group: bool,
+    limit: int,
+    picture_tokens: int,
+    count: Callable[[Sequence[str]], Awaitable[list[int]]],
+) -> list[PromptMessage]:
+    """`compose` with every text counted by the model, in one request."""
+    asked = [user_message(turn, group=group) for turn in turns]
+    texts = {system, *(message.text for message in asked), *(turn.answer for turn in turns if turn.answer)}
+    texts |= {without_pictures(message).text for message in asked}
+    ordered = sorted(texts)
+    tokens = dict(zip(ordered, await count(ordered), strict=True))
+    return compose(system, turns, Costs(tokens, picture_tokens, limit), group=group)
+
+
+def user_message(turn: RememberedTurn, *, group: bool) -> PromptMessage:
+    """What a person sent, as one message: voice notes by transcript, then the text; the name in front in a group chat."""
+    words = "\n\n".join(part for part in (*turn.transcripts, turn.text) if part)
+    if not words and turn.pictures:
+        words = PICTURE_QUESTION
+    return PromptMessage("user", f"{speaker(turn.speaker)}: {words}" if group else words, turn.pictures)
+
+
+def without_pictures(message: PromptMessage) -> PromptMessage:
+    if not message.pictures:
+        return message
+    marks = "\n".join([PICTURE_LEFT_OUT] * len(message.pictures))
+    return replace(message, text=f"{marks}\n{message.text}", pictures=())
+
+
+def speaker(name: str) -> str:
+    """A name that cannot pass for another speaker's line: one line, no colon."""
+    printable = "".join(character if character.isprintable() and character != ":" else " " for character in name)
+    return " ".join(printable.split())[:SPEAKER_LENGTH].strip() or "Somebody"
+
+
+def _alternate(messages: list[PromptMessage]) -> list[PromptMessage]:
+    """Join neighbours of one role (a turn stopped before its first word has no answer): templates demand alternation."""
+    joined: list[PromptMessage] = []
+    for message in messages:
+        if joined and joined[-1].role == message.role:
+            before = joined.pop()
+            text = f"{before.text}\n\n{message.text}"
+            message = replace(message, text=text, pictures=before.pictures + message.pictures)
+        joined.append(message)
+    return joined
+
+
+def _too_long(newest: PromptMessage, tokens: int, limit: int) -> str:
+    what = "message with its pictures" if newest.pictures else "message"
+    return f"Your {what} is too long for the model: about {tokens} tokens, and it can take {limit}. Please send less at once."
