@@ -1,0 +1,218 @@
+"""How one turn is answered: its files taken in, its voice notes heard, its prompt composed, the answer streamed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+
+import structlog
+
+from bot.chat.base import Delta, IncomingFile, Notice, Queued, Restarted, Transcribed
+from bot.errors import (
+    EmptyAnswer,
+    EmptyMessage,
+    Interrupted,
+    MediaRefused,
+    NoSpeech,
+    TurnError,
+    TurnTimeout,
+    WorkerLost,
+    WorkerRefused,
+)
+from bot.media import MAX_FILE_BYTES, Media, MediaDecoder, clean_name
+from bot.memory import PromptMessage, recall
+from bot.running import LiveTurn
+from bot.settings import Settings
+from bot.store import AnswerRecord, RememberedTurn, Store, StoredVoice
+from bot.worker import Details, ModelClient, Piece, Position
+
+FETCH_TIMEOUT = 60.0
+"""Seconds to get one file from the platform."""
+
+FETCHED_AT_ONCE = 4
+"""Turns whose files are in memory at the same time, each file up to 25 MB."""
+
+REMEMBERED_TURNS = 60
+"""Turns that are looked at for a prompt. More than fit into small models' contexts (8,192 tokens), and quickly counted."""
+
+OTHER_ANSWER_TEMPERATURE = 0.8
+"""Least randomness of an answer that was asked for again: at 0 it would be the same one."""
+
+log = structlog.get_logger(__name__)
+
+
+class Answering:
+    """Stateless but for the bounds on what happens at once."""
+
+    def __init__(self, store: Store, client: ModelClient, settings: Settings) -> None:
+        self._store = store
+        self._client = client
+        self._settings = settings
+        self._decoder = MediaDecoder()
+        self._fetching = asyncio.Semaphore(FETCHED_AT_ONCE)
+
+    async def answer(self, live: LiveTurn, files: Sequence[IncomingFile]) -> AnswerRecord:
+        """Everything from files to answer; events go to `live`. Raises `TurnError`."""
+        if files:
+            await self._take_in(live, files)
+        elif live.stored.pending_files:
+            raise Interrupted("I was restarted before your files had arrived. Please send them again.")
+        else:
+            for sentence in live.stored.notices:
+                live.emit(Notice(sentence))
+        await live.is_next.wait()
+        await self._store.begin(live.turn_id, live.request_id)
+        try:
+            async with asyncio.timeout(self._settings.turn_timeout):
+                await self._listen(live)
+                return await self._ask(live)
+        except TimeoutError:
+            limit = self._settings.turn_timeout
+            readable = f"{limit / 60:.0f} minutes" if limit >= 120 else f"{limit:.0f} seconds"
+            raise TurnTimeout(f"This took longer than {readable}, so I gave up. Please try again.") from None
+
+    # --- Files ---
+
+    async def _take_in(self, live: LiveTurn, files: Sequence[IncomingFile]) -> None:
+        """Store what can be used; a sentence for each file that cannot. If nothing is left to answer, that is the failure."""
+        media: list[Media] = []
+        refused: list[str] = []
+        async with self._fetching:
+            for file in files:
+                try:
+                    media.append(await self._decoder.decode(file.name, await fetch(file)))
+                except MediaRefused as error:
+                    refused.append(error.sentence)
+        await self._store.take_in(live.turn_id, media, refused)
+        if not media and not live.stored.text:
+            raise MediaRefused(" ".join(refused))
+        for sentence in refused:
+            live.emit(Notice(sentence))
+
+    # --- Voice notes ---
+
+    async def _listen(self, live: LiveTurn) -> None:
+        silent: list[str] = []
+        voices = await self._store.voices(live.turn_id)
+        for voice in voices:
+            try:
+                text, language = await self._transcript(live, voice)
+            except WorkerRefused as error:
+                log.warning("voice note refused", reason=error.reason)
+                silent.append(f"{voice.name}: I could not listen to this recording.")
+                continue
+            if text:
+                live.emit(Transcribed(text, language))
+            else:
+                silent.append(f"I could not hear any speech in {voice.name}.")
+        if not silent:
+            return
+        turns, _ = await self._store.remembered(live.turn_id, 0)
+        if not _says_something(turns[-1]):
+            raise NoSpeech(" ".join(silent))
+        for sentence in silent:
+            if sentence not in live.stored.notices:  # or else it was told before a restart
+                await self._store.add_notice(live.turn_id, sentence)
+                live.emit(Notice(sentence))
+
+    async def _transcript(self, live: LiveTurn, voice: StoredVoice) -> tuple[str, str]:
+        if voice.transcript is not None:
+            return voice.transcript, voice.language
+        try:
+            heard = await self._client.transcribe(voice.path, "audio/ogg", request_id=live.request_id)
+        except WorkerLost:
+            log.warning("worker lost while listening, asking once more")
+            heard = await self._client.transcribe(voice.path, "audio/ogg", request_id=live.request_id)
+        await self._store.add_transcript(voice.attachment_id, heard.text, heard.language)
+        return heard.text, heard.language
+
+    # --- The answer ---
+
+    async def _ask(self, live: LiveTurn) -> AnswerRecord:
+        prompt = await self._prompt(live)
+        try:
+            details = await self._stream(live, prompt)
+        except WorkerLost:
+            log.warning("worker lost, asking once more", characters=len(live.text))
+            live.emit(Restarted())
+            try:
+                details = await self._stream(live, prompt)
+            except WorkerLost as error:
+                raise WorkerLost("I am sorry: the model crashed twice while answering this. Please try again later.") from error
+        if not live.text.strip():
+            raise EmptyAnswer("The model had nothing to say to this. Please ask in other words.")
+        return AnswerRecord(
+            live.text,
+            truncated=details.truncated,
+            preset=details.preset,
+            hints=details.hints,
+            timings=details.timings,
+            prompt_tokens=details.prompt_tokens,
+            answer_tokens=details.answer_tokens,
+        )
+
+    async def _prompt(self, live: LiveTurn) -> list[PromptMessage]:
+        turns, group = await self._store.remembered(live.turn_id, REMEMBERED_TURNS)
+        if not _says_something(turns[-1]):  # asked again, but all its files were refused
+            raise EmptyMessage(" ".join(live.stored.notices) or "There is nothing in this message that I could answer.")
+        info = await self._client.info()
+        limit = info.context_length - self._answer_tokens(info.context_length)
+        if self._settings.memory_tokens:
+            limit = min(limit, self._settings.memory_tokens)
+        return await recall(
+            self._settings.system_prompt,
+            turns,
+            group=group,
+            limit=limit,
+            picture_tokens=info.picture_tokens,
+            count=self._client.count_tokens,
+        )
+
+    def _answer_tokens(self, context_length: int) -> int:
+        """Tokens kept free for the answer: never more than half of what there is."""
+        return min(self._settings.answer_tokens, context_length // 2)
+
+    async def _stream(self, live: LiveTurn, prompt: Sequence[PromptMessage]) -> Details:
+        temperature = self._settings.temperature
+        stream = self._client.chat(
+            prompt,
+            request_id=live.request_id,
+            conversation=str(live.stored.conversation_id),
+            max_tokens=self._answer_tokens((await self._client.info()).context_length),
+            temperature=max(temperature, OTHER_ANSWER_TEMPERATURE) if live.stored.answered else temperature,
+        )
+        details = Details()
+        async with aclosing(stream):
+            async for event in stream:
+                if isinstance(event, Position):
+                    live.emit(Queued(event.position))
+                elif isinstance(event, Piece):
+                    live.emit(Delta(event.text))
+                else:
+                    details = event
+        return details
+
+
+def _says_something(turn: RememberedTurn) -> bool:
+    return bool(turn.text or turn.transcripts or turn.pictures)
+
+
+async def fetch(file: IncomingFile) -> bytes:
+    """The bytes of a file; its announced size is checked first, its real one by whoever decodes it.
+
+    Raises:
+        MediaRefused: too large or not to be had.
+    """
+    name = clean_name(file.name)
+    if file.size is not None and file.size > MAX_FILE_BYTES:
+        raise MediaRefused(f"{name}: the file has {file.size / 2**20:.0f} MB; I can take {MAX_FILE_BYTES // 2**20} MB.")
+    try:
+        async with asyncio.timeout(FETCH_TIMEOUT):
+            return await file.fetch()
+    except TurnError:
+        raise
+    except Exception as error:
+        # Not the error itself: platforms put addresses with tokens into their messages.
+        log.warning("file not fetched", error=type(error).__name__)
+        raise MediaRefused(f"{name}: the file could not be fetched. Please send it again.") from None

@@ -1,0 +1,63 @@
+"""A turn while it is answered: its events for any number of readers, and the text so far."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from bot.chat.base import Address, Delta, Failed, Finished, Restarted, TurnEvent
+from bot.store.records import AnswerRecord, StoredTurn
+
+
+class LiveTurn:
+    """Implements `bot.chat.base.RunningTurn`. Only `bot.turn.Turns` makes and feeds it."""
+
+    def __init__(self, stored: StoredTurn, request_id: str) -> None:
+        self.stored = stored
+        self.text = ""
+        self.work: asyncio.Task[AnswerRecord] | None = None
+        """What `stop` cancels; the task around it stores the outcome."""
+        self.is_next = asyncio.Event()
+        self._request_id = request_id
+        self._events: list[TurnEvent] = []
+        self._news = asyncio.Event()
+
+    @property
+    def turn_id(self) -> int:
+        return self.stored.turn_id
+
+    @property
+    def request_id(self) -> str:
+        return self._request_id
+
+    @property
+    def address(self) -> Address:
+        """Where the answer belongs: needed for turns that `Turns.recover` brings back."""
+        return self.stored.address
+
+    @property
+    def message_id(self) -> str:
+        """The platform's id of the message that is answered."""
+        return self.stored.message_id
+
+    def emit(self, event: TurnEvent) -> None:
+        if isinstance(event, Delta):
+            self.text += event.text
+        elif isinstance(event, Restarted):
+            self.text = ""
+        self._events.append(event)
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def events(self) -> AsyncIterator[TurnEvent]:
+        told = 0
+        while True:
+            news = self._news
+            while told < len(self._events):
+                event = self._events[told]
+                told += 1
+                yield event
+                if isinstance(event, Finished | Failed):
+                    return
+            if news is self._news:
+                await news.wait()

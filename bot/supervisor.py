@@ -1,0 +1,237 @@
+"""Keeps the worker process alive: starts it, reads its log, restarts it when it dies or hangs, stops it at the end.
+
+What the exit codes mean is written in model/process.py; the bot never imports that package.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from bot.errors import WorkerError
+from bot.settings import Settings
+from bot.worker import ModelClient
+
+COMMAND = (sys.executable, "-m", "model.cli", "serve")
+
+FINAL_EXITS = {
+    2: "its settings are wrong",
+    3: "its weights are missing or damaged",
+    4: "its port is taken",
+}
+"""Exit codes after which another start would end the same way."""
+
+FIRST_PAUSE = 1.0
+"""Seconds before the first restart; each further one waits twice as long."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two restarts at most."""
+STABLE_AFTER = 300.0
+"""Seconds of life after which a crash counts as the first one again."""
+CRASHES_FORGIVEN = 2
+"""Crashes in a row for which turns wait; with one more they are told that the model is broken."""
+HEALTH_EVERY = 1.0
+"""Seconds between two looks at /health."""
+SILENT_START = 180.0
+"""Seconds until a new process must answer /health: torch is imported from a cold, slow disk."""
+HANGS_AFTER = 60.0
+"""Seconds without an answer of /health until the process is killed. It answers from a thread of its own, also when busy."""
+STOP_GRACE = 5.0
+"""Seconds from SIGTERM to SIGKILL. Turns were drained before, so there is nothing left to finish."""
+LINE_BYTES = 2**20
+"""Longest line of the worker's log."""
+NOT_FOR_WORKER = ("DISCORD_TOKEN", "TELEGRAM_TOKEN", "WEB_PASSWORD", "DATABASE_URL")
+"""Secrets in the environment that are none of the worker's business."""
+
+BROKEN = "The model cannot be started at the moment. The bot's owner finds the reason in the log."
+
+log = structlog.get_logger(__name__)
+
+
+class Supervisor:
+    """Owns the worker process on this machine.
+
+    Args:
+        say: gets what the worker prints for people (progress, the sentence why it cannot start), a line at a time.
+        command: what to run.
+    """
+
+    def __init__(self, settings: Settings, *, say: Callable[[str], None] = print, command: Sequence[str] = COMMAND) -> None:
+        self._settings = settings
+        self._say = say
+        self._command = command
+        self._client = ModelClient(f"http://127.0.0.1:{settings.model_port}", settings.model_api_key.get_secret_value())
+        self._task: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+        self._crashes = 0
+        self._reason = ""
+        """The last line for people; it says why the worker ended."""
+        self._given_up = ""
+
+    async def start(self) -> None:
+        """Start the worker and wait until its model is loaded, which takes minutes when weights are converted first.
+
+        Raises:
+            WorkerError: its port is taken, it ended for good, or crashed several times in a row. It is stopped then.
+        """
+        _require_free(self._settings.model_port)
+        self._task = asyncio.create_task(self._keep_running(), name="worker-supervisor")
+        while not self._ready.is_set():
+            if self._task.done() or self._crashes > CRASHES_FORGIVEN:
+                reason = self._given_up or f"The model worker crashed {self._crashes} times at its start: {self._reason}"
+                await self.stop()
+                raise WorkerError(reason)
+            await asyncio.wait({self._task}, timeout=0.1)
+
+    def failure(self) -> str | None:
+        """A sentence for people if it is no use to wait for the worker, None while there is hope."""
+        hopeless = self._given_up or (self._crashes > CRASHES_FORGIVEN and not self._ready.is_set())
+        return BROKEN if hopeless else None
+
+    def status(self) -> tuple[str, bool]:
+        """How the model is, in words for people, and whether it can answer now."""
+        if self.failure() is not None:
+            return BROKEN, False
+        if self._ready.is_set():
+            return "Ready", True
+        return ("The model crashed and is started again" if self._crashes else "The model is being loaded"), False
+
+    async def stop(self) -> None:
+        """End the worker; at most `STOP_GRACE` seconds."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._client.close()
+
+    async def _keep_running(self) -> None:
+        while True:
+            began = time.monotonic()
+            code = await self._run_once()
+            self._ready.clear()
+            if code in FINAL_EXITS:
+                self._given_up = f"The model worker cannot run: {self._reason or FINAL_EXITS[code]}"
+                log.error("worker given up", exit_code=code, reason=self._reason)
+                return
+            self._crashes = 1 if time.monotonic() - began > STABLE_AFTER else self._crashes + 1
+            pause = min(FIRST_PAUSE * 2 ** (self._crashes - 1), LONGEST_PAUSE)
+            log.warning("worker ended", exit_code=code, crashes=self._crashes, restart_in=pause)
+            await asyncio.sleep(pause)
+
+    async def _run_once(self) -> int:
+        """Run the process to its end and return its exit code, negative for a signal."""
+        process = await asyncio.create_subprocess_exec(
+            *self._command,
+            env=self._environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,  # "ready: …" is ours to say
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the bot, which needs the worker to finish answers
+            limit=LINE_BYTES,
+        )
+        log.info("worker started", pid=process.pid)
+        self._reason = ""
+        helpers = [asyncio.create_task(self._forward_lines(process)), asyncio.create_task(self._watch(process))]
+        try:
+            code = await process.wait()
+            await asyncio.wait(helpers[:1], timeout=1)  # its last words
+            return code
+        finally:
+            helpers[1].cancel()
+            await _end(process)
+            helpers[0].cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _environment(self) -> dict[str, str]:
+        settings = self._settings
+        inherited = {name: value for name, value in os.environ.items() if name.upper() not in NOT_FOR_WORKER}
+        return inherited | {
+            "JNANA_HOME": str(settings.jnana_home),
+            "JNANA_PARENT_PID": str(os.getpid()),  # it ends when we are gone, however that came about
+            "MODEL_PRESET": settings.model_preset,
+            "MODEL_HOST": "127.0.0.1",
+            "MODEL_PORT": str(settings.model_port),
+            "MODEL_API_KEY": settings.model_api_key.get_secret_value(),
+            "LOG_LEVEL": settings.log_level,
+            "LOG_FORMAT": "json",
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    async def _forward_lines(self, process: asyncio.subprocess.Process) -> None:
+        """Events go into our log, lines for people to `say`."""
+        assert process.stderr is not None  # noqa: S101  # asked for above
+        while True:
+            try:
+                line = (await process.stderr.readline()).decode(errors="replace")
+            except ValueError:  # longer than LINE_BYTES; the reader drops it
+                continue
+            if not line:
+                return
+            if line.strip() and not _log_event(line):
+                self._reason = line.strip()
+                self._say(line.rstrip())
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """Notice that the model is loaded, and kill a process that does not answer any more."""
+        answered, patience = time.monotonic(), SILENT_START
+        while True:
+            await asyncio.sleep(HEALTH_EVERY)
+            with contextlib.suppress(WorkerError):
+                health = await self._client.health()
+                answered, patience = time.monotonic(), HANGS_AFTER
+                if health.get("status") == "failed":
+                    self._reason = str(health.get("detail") or self._reason)
+                if health.get("status") == "ready" and process.returncode is None and not self._ready.is_set():
+                    log.info("worker ready", preset=health.get("preset"), device=health.get("device"))
+                    self._ready.set()
+            if time.monotonic() - answered > patience:
+                self._reason = f"it did not answer for {patience:.0f} seconds"
+                log.error("worker hangs", silent_for=patience)
+                process.kill()
+                return
+
+
+def _require_free(port: int) -> None:
+    """Somebody else's worker there would look like ours, and ready at once."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        raise WorkerError(
+            f"MODEL_PORT={port}: another program uses this port ({error.strerror}). Stop it, choose another MODEL_PORT, "
+            "or set MODEL_URL to use a server that runs already."
+        ) from error
+
+
+def _log_event(line: str) -> bool:
+    """Log the line as an event of ours if it is one in JSON."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return False
+    if not isinstance(event, dict) or "event" not in event:
+        return False
+    name, level = str(event.pop("event")), str(event.pop("level", "info"))
+    event.pop("timestamp", None)
+    write = {"debug": log.debug, "warning": log.warning, "error": log.error, "critical": log.error}.get(level, log.info)
+    write(name, source="worker", **{str(key): value for key, value in event.items()})
+    return True
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            async with asyncio.timeout(STOP_GRACE):
+                await process.wait()
+        except TimeoutError:
+            log.warning("worker killed, it did not stop", pid=process.pid)
+            process.kill()
+            await process.wait()

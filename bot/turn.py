@@ -1,0 +1,238 @@
+"""The one path of a turn: stored, understood, answered, stored; in order inside a conversation, in parallel between them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Literal
+
+import structlog
+
+from bot.answering import Answering
+from bot.chat.base import Address, Failed, Finished, Incoming, Queued, Sender
+from bot.errors import (
+    EmptyMessage,
+    Interrupted,
+    JnanaError,
+    NotAllowed,
+    NotAnswered,
+    NotStored,
+    ShuttingDown,
+    StoreError,
+    TextTooLong,
+    TooManyFiles,
+    TooManyTurns,
+)
+from bot.media import MAX_FILES
+from bot.running import LiveTurn
+from bot.settings import Settings
+from bot.store import AnswerRecord, Store
+from bot.worker import ModelClient
+
+MAX_TEXT = 20_000
+"""Characters of one message: five of Telegram's longest, and more than small models can read."""
+
+MAX_WAITING = 8
+"""Turns of one conversation that may wait behind the one being answered."""
+
+MAX_TURNS = 200
+"""Turns that may be under way in all conversations together."""
+
+MAX_ATTEMPTS = 2
+"""Times that a turn is begun: once, and once more after a restart. A turn that brings the bot down must not do so forever."""
+
+CANNOT_STORE = "I cannot store anything at the moment, so I do not answer. The bot's owner finds the reason in the log."
+TOO_OFTEN = "I was restarted while I answered this, more than once. Please ask again, perhaps in other words."
+
+log = structlog.get_logger(__name__)
+
+
+class Turns:
+    """Implements `bot.chat.base.TurnService`. Owns a task for every turn until it has ended."""
+
+    def __init__(self, store: Store, client: ModelClient, settings: Settings) -> None:
+        self._store = store
+        self._answering = Answering(store, client, settings)
+        self._waiting: dict[Address, list[LiveTurn]] = {}
+        self._tasks: dict[LiveTurn, asyncio.Task[None]] = {}
+        self._arrivals = asyncio.Lock()
+        """Held from storing a turn to queueing it, so that turns are answered in the order in which they are stored."""
+        self._closing = False
+
+    # --- bot.chat.base.TurnService ---
+
+    async def start(self, incoming: Incoming) -> LiveTurn:
+        text = incoming.text.replace("\x00", "").strip()
+        self._check(incoming, text)
+        request_id = new_request_id()
+        incoming = replace(incoming, text=text, files=tuple(incoming.files))
+        async with self._arrivals:
+            self._check_room(incoming.address)
+            with _told_to_person(request_id):
+                stored = await self._store.receive(incoming, request_id)
+            return self._launch(LiveTurn(stored, request_id), incoming)
+
+    async def regenerate(self, turn_id: int, address: Address) -> LiveTurn:
+        request_id = new_request_id()
+        async with self._arrivals:
+            self._check_room(address)
+            if any(live.turn_id == turn_id for live in self._waiting.get(address, ())):
+                raise NotAnswered("This message is still being answered.")
+            with _told_to_person(request_id):
+                stored = await self._store.ask_again(turn_id, address, request_id)
+            if stored is None:
+                raise NotAllowed("This message is not part of this conversation.")
+            return self._launch(LiveTurn(stored, request_id))
+
+    def running(self, address: Address) -> Sequence[LiveTurn]:
+        return tuple(self._waiting.get(address, ()))
+
+    async def stop(self, turn_id: int, address: Address) -> bool:
+        live = next((live for live in self._waiting.get(address, ()) if live.turn_id == turn_id), None)
+        if live is None or live.work is None or live.work.done():
+            return False
+        live.work.cancel()
+        await asyncio.wait({self._tasks[live]})
+        return True
+
+    async def rate(self, turn_id: int, address: Address, sender: Sender, value: Literal[-1, 0, 1]) -> None:
+        with _told_to_person(new_request_id()):
+            rated = await self._store.rate(turn_id, address, sender, value)
+        if not rated:
+            raise NotAllowed("There is no answer here that could be rated.")
+
+    async def reset(self, address: Address) -> None:
+        with _told_to_person(new_request_id()):
+            await self._store.reset(address)
+
+    # --- Life cycle ---
+
+    async def recover(self) -> list[LiveTurn]:
+        """Answer the turns that a restart interrupted, or apologise for them, each exactly once. To be called before `start`.
+
+        Returns:
+            These turns, with `address` and `message_id`, for the platforms to show.
+        """
+        recovered = []
+        for stored in await self._store.unfinished():
+            live = LiveTurn(stored, new_request_id())
+            if stored.attempts < MAX_ATTEMPTS:
+                self._launch(live)
+            else:
+                await self._fail(live, Interrupted(TOO_OFTEN))
+            recovered.append(live)
+        if recovered:
+            log.info("turns recovered", turns=len(recovered))
+        return recovered
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109  # turns that are not done in time are kept, not failed
+        """Accept nothing more and give the running turns `timeout` seconds; the others stay in the store for `recover`."""
+        self._closing = True
+        await asyncio.sleep(0)  # a task cancelled before its first step would not cancel the work it owns
+        tasks = set(self._tasks.values())
+        if tasks:
+            _, left = await asyncio.wait(tasks, timeout=timeout)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            log.info("turns drained", finished=len(tasks) - len(left), left=len(left))
+
+    # --- One turn ---
+
+    def _check(self, incoming: Incoming, text: str) -> None:
+        if not text and not incoming.files:
+            raise EmptyMessage("Your message is empty. Send me words, a picture or a voice note.")
+        if len(text) > MAX_TEXT:
+            raise TextTooLong(f"Your message has {len(text):,} characters; I can read {MAX_TEXT:,} at once.")
+        if len(incoming.files) > MAX_FILES:
+            raise TooManyFiles(f"You sent {len(incoming.files)} files; I can take {MAX_FILES} at once.")
+
+    def _check_room(self, address: Address) -> None:
+        if self._closing:
+            raise ShuttingDown("I am being restarted. Please send that again in a minute.")
+        if len(self._waiting.get(address, ())) > MAX_WAITING:
+            raise TooManyTurns(f"{MAX_WAITING} messages are waiting here already. Please wait for their answers first.")
+        if len(self._tasks) >= MAX_TURNS:
+            raise TooManyTurns("Too many people are asking at the moment. Please try again in a minute.")
+
+    def _launch(self, live: LiveTurn, incoming: Incoming | None = None) -> LiveTurn:
+        queue = self._waiting.setdefault(live.address, [])
+        queue.append(live)
+        live.work = asyncio.create_task(self._answering.answer(live, incoming.files if incoming else ()))
+        task = asyncio.create_task(self._own(live, live.work), name=f"turn-{live.turn_id}")
+        self._tasks[live] = task
+        self._call_next(live.address)
+        if queue[0] is not live:
+            live.emit(Queued(queue.index(live)))
+        return live
+
+    async def _own(self, live: LiveTurn, work: asyncio.Task[AnswerRecord]) -> None:
+        """Wait for the work, store its outcome and emit exactly one final event."""
+        context = structlog.contextvars.bound_contextvars(request_id=live.request_id, turn_id=live.turn_id)
+        with context:
+            try:
+                await asyncio.wait({work})
+                await self._end(live, work)
+            except asyncio.CancelledError:  # drain: the turn stays in the store as it is
+                work.cancel()
+                await asyncio.wait({work})
+                live.emit(Failed("I am being restarted and will answer when I am back.", live.request_id))
+                raise
+            finally:
+                self._leave(live)
+
+    async def _end(self, live: LiveTurn, work: asyncio.Task[AnswerRecord]) -> None:
+        try:
+            answer = AnswerRecord(live.text, stopped=True) if work.cancelled() else work.result()
+            await self._store.finish(live.turn_id, answer)
+        except Exception as error:
+            await self._fail(live, error)
+            return
+        log.info("turn answered", stopped=answer.stopped, tokens=answer.answer_tokens, **answer.timings)
+        live.emit(Finished(answer.text, stopped=answer.stopped, truncated=answer.truncated))
+
+    async def _fail(self, live: LiveTurn, error: Exception) -> None:
+        if isinstance(error, JnanaError):
+            sentence, code = CANNOT_STORE if isinstance(error, StoreError) else error.sentence, error.code
+            log.warning("turn failed", code=code, reason=error.sentence, cause=repr(error.__cause__))
+        else:
+            sentence = f"Something went wrong on my side. The bot's owner can look for {live.request_id} in the log."
+            code = "internal"
+            log.error("turn failed", code=code, exc_info=error)
+        try:
+            await self._store.fail(live.turn_id, sentence, code, AnswerRecord(live.text))
+        except StoreError as broken:
+            log.warning("failure not stored", code=broken.code, cause=repr(broken.__cause__))
+        live.emit(Failed(sentence, live.request_id))
+
+    def _leave(self, live: LiveTurn) -> None:
+        self._tasks.pop(live, None)
+        queue = self._waiting[live.address]
+        queue.remove(live)
+        if not queue:
+            del self._waiting[live.address]
+            return
+        self._call_next(live.address)
+        for position, waiting in enumerate(queue):
+            if position:
+                waiting.emit(Queued(position))
+
+    def _call_next(self, address: Address) -> None:
+        self._waiting[address][0].is_next.set()
+
+
+def new_request_id() -> str:
+    return secrets.token_hex(8)
+
+
+@contextmanager
+def _told_to_person(request_id: str) -> Iterator[None]:
+    """A store that fails is the owner's matter: the log gets the details, the person one sentence."""
+    try:
+        yield
+    except StoreError as error:
+        log.warning("not stored", request_id=request_id, code=error.code, reason=error.sentence, cause=repr(error.__cause__))
+        raise NotStored(CANNOT_STORE) from error

@@ -1,0 +1,65 @@
+"""What an error of the model API means for the person who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import openai
+
+from bot.errors import PromptTooLong, TurnError, WorkerBusy, WorkerError, WorkerLost, WorkerRefused, WorkerUnreachable
+
+NOT_SENT = ("ConnectError", "ConnectTimeout")
+"""Names of the HTTP library's errors when no connection could be made; openai has changed that library before."""
+REASON_LENGTH = 200
+"""Characters of a server's own explanation that are shown."""
+
+
+@contextmanager
+def model_errors() -> Iterator[None]:
+    """Turn errors of the openai client into ours."""
+    try:
+        yield
+    except openai.APIError as error:
+        raise explain(error) from error
+
+
+def lost() -> WorkerLost:
+    return WorkerLost("The model stopped in the middle of the answer. Please try again.")
+
+
+def still_loading(error: openai.APIError) -> bool:
+    return isinstance(error, openai.APIStatusError) and error.status_code == 503 and error.code == "loading"
+
+
+def explain(error: openai.APIError) -> TurnError:
+    """The error of ours that says the same."""
+    if isinstance(error, openai.APIConnectionError):
+        if type(error.__cause__).__name__ in NOT_SENT:
+            return WorkerUnreachable("The model is not running at the moment. Please try again in a few minutes.")
+        return lost()
+    if error.code == "context_length_exceeded":
+        return PromptTooLong("This is too long for the model. Please send less at once, or begin anew with /reset.")
+    if not isinstance(error, openai.APIStatusError):  # an error in the middle of a stream
+        return WorkerError("The model failed in the middle of the answer. Please try again.")
+    return _explain_status(error)
+
+
+def _explain_status(error: openai.APIStatusError) -> TurnError:
+    status = error.status_code
+    if status == 429:
+        return WorkerBusy("Too many people are asking at the moment. Please try again in a minute.")
+    if status == 503:
+        return WorkerUnreachable("The model is still being loaded. Please try again in a few minutes.")
+    if status in (401, 403):
+        return WorkerError("The model server refuses this bot's key (MODEL_API_KEY); its owner has to set it right.")
+    if status in (404, 405):
+        return WorkerRefused("The model server cannot do this; the bot's owner can choose another one.", "not_found")
+    if 400 <= status < 500:
+        reason = " ".join(error.message.split()) if error.body is None else _message(error.body)
+        return WorkerRefused(f"The model could not use this: {reason[:REASON_LENGTH]}", error.code or "")
+    return WorkerError("The model failed to answer. Please try again.")
+
+
+def _message(body: object) -> str:
+    return str(body.get("message", "")) if isinstance(body, dict) else str(body)
