@@ -1,0 +1,183 @@
+"""Wiring and life cycle: start, supervise, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from bot.errors import JnanaError, WorkerError
+from bot.settings import Settings
+from bot.store import Store, migrate
+from bot.supervisor import Supervisor
+from bot.turn import Turns
+from bot.worker import ModelClient
+
+DRAIN_TIMEOUT = 8.0
+"""Seconds that running answers get to finish after the first Ctrl-C; with the rest of the way out it takes at most 10."""
+STOPPED, FAILED, INTERRUPTED = 0, 1, 130
+"""Exit codes; 130 is 128 + SIGINT, as shells count."""
+
+Say = Callable[[str], None]
+"""Tells the owner one line."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What every platform needs. `supervisor` is None where the model is somebody else's server."""
+
+    store: Store
+    client: ModelClient
+    turns: Turns
+    supervisor: Supervisor | None
+
+    async def start_worker(self) -> None:
+        """Start the worker, if it is ours, and wait for its model. Raises WorkerError when it cannot be started."""
+        if self.supervisor:
+            await self.supervisor.start()
+
+
+@asynccontextmanager
+async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -> AsyncIterator[Core]:
+    """The store, brought up to date, the model's client, and turns between them. Everything is closed again in the end.
+
+    A worker that already serves our port is used as it is, unless `own_worker`: so `jnana ask` answers at once beside
+    `jnana run`. Raises StoreError when the database cannot be used.
+    """
+    await migrate.upgrade(settings.database, settings.backups)
+    store = await Store.open(settings.database, settings.attachments)
+    url = settings.model_url or f"http://127.0.0.1:{settings.model_port}"
+    key = settings.model_api_key.get_secret_value()
+    supervisor: Supervisor | None = None
+    if not settings.model_url and (own_worker or not await _serves(url, key, settings.model_preset)):
+        supervisor = Supervisor(settings, say=say)
+    client = ModelClient(url, key, model=settings.model_preset, failure=supervisor.failure if supervisor else lambda: None)
+    turns = Turns(store, client, settings)
+    try:
+        yield Core(store, client, turns, supervisor)
+    finally:
+        await turns.drain(DRAIN_TIMEOUT)
+        if supervisor:
+            await supervisor.stop()
+        await client.close()
+        await store.close()
+
+
+async def _serves(url: str, key: str, preset: str) -> bool:
+    """Whether a worker of ours with this preset answers there already."""
+    probe = ModelClient(url, key)
+    try:
+        return (await probe.health()).get("preset") == preset
+    except WorkerError:
+        return False
+    finally:
+        await probe.close()
+
+
+async def run(settings: Settings, *, say: Say) -> int:
+    """The bot until it is asked to stop; returns the exit code."""
+    stopping = _on_signals(say)
+    async with open_core(settings, say=say, own_worker=True) as core:
+        await core.turns.recover()
+        await _run(settings, core, stopping, say)
+    return STOPPED
+
+
+async def _run(settings: Settings, core: Core, stopping: asyncio.Event, say: Say) -> None:
+    # The page first: people who open it early see that the model is loading, and their questions wait.
+    async with _page(settings, core) as page_url:
+        if await _first(asyncio.create_task(core.start_worker(), name="start-worker"), stopping):
+            say(f"ready: {page_url}")
+            for line in _not_configured(settings):
+                say(line)
+            await stopping.wait()
+        # Answers finish while the page still shows them; new questions are refused from here on.
+        await core.turns.drain(DRAIN_TIMEOUT)
+
+
+@asynccontextmanager
+async def _page(settings: Settings, core: Core) -> AsyncIterator[str]:
+    """The web page, if it is wanted; yields its address. Raises StartError when it cannot listen."""
+    if not settings.web_enabled:
+        yield "(no web page, WEB_ENABLED=false)"
+        return
+    from bot.chat.web import Status, WebPage  # gradio takes seconds and memory: only where there is a page
+
+    def status() -> Status:
+        if core.supervisor is None:
+            return Status("Ready", True)
+        text, ready = core.supervisor.status()
+        return Status(text, ready)
+
+    page = WebPage(
+        core.turns,
+        core.store,
+        host=settings.web_host,
+        port=settings.web_port,
+        password=settings.web_password.get_secret_value(),
+        home=settings.jnana_home,
+        status=status,
+    )
+    try:
+        await page.start()
+    except OSError as error:
+        raise StartError(str(error.strerror or error)) from error
+    try:
+        yield page.url
+    finally:
+        await page.stop()
+
+
+class StartError(JnanaError):
+    """A part of the bot cannot be started; the sentence names the setting to change."""
+
+    code = "start"
+
+
+async def _first(work: asyncio.Task[None], stopping: asyncio.Event) -> bool:
+    """Wait for `work`, or for the request to stop: then `work` is cancelled and the answer is False."""
+    stop = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            await work  # raises what it raised
+            return True
+        return False
+    finally:
+        for task in (work, stop):
+            task.cancel()
+        await asyncio.gather(work, stop, return_exceptions=True)
+
+
+def _on_signals(say: Say) -> asyncio.Event:
+    """Set by the first Ctrl-C or SIGTERM; the second one ends the process at once (the worker notices and ends, too)."""
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(INTERRUPTED)
+        say(f"stopping: running answers get {DRAIN_TIMEOUT:.0f} seconds; Ctrl-C again stops at once")
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    return stopping
+
+
+def _not_configured(settings: Settings) -> list[str]:
+    """What the owner may still want to set up."""
+    lines = []
+    for platform, token in (("Discord", settings.discord_token), ("Telegram", settings.telegram_token)):
+        name = f"{platform.upper()}_TOKEN"
+        if token.get_secret_value():
+            lines.append(f"{platform}: {name} is set, but this version cannot talk to {platform} yet")
+        else:
+            lines.append(f"{platform}: not configured ({name} in .env)")
+    return lines

@@ -1,0 +1,197 @@
+"""Who a browser is, and what it may ask for.
+
+Gradio keeps no borders between visitors: its file route serves any upload to whoever knows (or computes) its path, its queue
+hands a page's events to whoever names its session, and a payload may name files and network addresses of its own choosing.
+So every request passes this gate first: a cookie says which browser it is, only the endpoints our page uses exist, a gradio
+session belongs to the browser that opened it, and payloads cannot carry files (those go through uploads.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+from collections import OrderedDict
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import orjson
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+BROWSER_COOKIE = "jnana_browser"
+LOGIN_COOKIE = "jnana_login"
+COOKIE_SECONDS = 400 * 24 * 3600  # 400 days: the longest lifetime browsers grant (RFC 6265bis)
+COOKIE_BYTES = 32  # 256 random bits
+MAX_PAYLOAD_BYTES = 4 * 2**20  # an event of the page: the longest text a person may try to send, and some
+MAX_SESSIONS = 10_000  # open pages remembered; one costs about 200 bytes
+LOGIN_DELAY_SECONDS = 1.0  # after a wrong password
+LOGIN_ATTEMPTS_AT_ONCE = 5  # so that nobody tries more than this many passwords a second
+
+API = "/gradio_api"
+OPEN_PATHS = ("/jnana/style.css", "/favicon.ico")
+PATHS = re.compile(
+    r"/|/config|/status|/theme\.css|/manifest\.json|/robots\.txt"
+    r"|/(?:assets|static|jnana|files)/.+"
+    rf"|{API}/(?:queue/join|queue/data|cancel|reset|upload|startup-events|app_id|heartbeat/\w+|file=[\w-]+/[^/]+)"
+)
+SESSION_PATH = re.compile(rf"{API}/heartbeat/(\w+)")
+TOKEN = re.compile(r"[\w-]{43}")
+
+# The page needs inline scripts and eval (gradio compiles event code in the browser), but nothing from anywhere else.
+PAGE_POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+LOGIN_PAGE = (Path(__file__).parent.parent / "assets" / "login.html").read_text(encoding="utf-8")
+
+
+class Gate:
+    """ASGI middleware. Behind it `request.state.browser` is a sha256 (hex) that names the browser but cannot log in as it."""
+
+    def __init__(self, app: ASGIApp, password: str = "") -> None:
+        self._app = app
+        self._password = password
+        self._owners: OrderedDict[str, str] = OrderedDict()  # gradio session -> browser
+        self._attempts = asyncio.Semaphore(LOGIN_ATTEMPTS_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cookies = _cookies(Headers(scope=scope))
+        token = cookies.get(BROWSER_COOKIE, "")
+        known = TOKEN.fullmatch(token) is not None
+        if not known:
+            token = secrets.token_urlsafe(COOKIE_BYTES)
+        browser = hashlib.sha256(token.encode()).hexdigest()
+        scope.setdefault("state", {})["browser"] = browser
+        send = _with_headers(send, None if known or scope["path"] not in ("/", "/login") else token, scope["scheme"] == "https")
+
+        path = scope["path"]
+        if self._password and path == "/login":
+            await (await self._login(Request(scope, receive), token))(scope, receive, send)
+            return
+        answer = self._refuse(path, known, self._logged_in(token, cookies.get(LOGIN_COOKIE, "")))
+        if answer is None:
+            receive, answer = await self._check_session(scope, receive, browser)
+        await (answer or self._app)(scope, receive, send)
+
+    def _refuse(self, path: str, known: bool, logged_in: bool) -> Response | None:
+        if path in OPEN_PATHS:
+            return None
+        if not PATHS.fullmatch(path):
+            return PlainTextResponse("Not found", 404)
+        if not logged_in:
+            return RedirectResponse("/login", 303) if path == "/" else PlainTextResponse("Log in first", 401)
+        if not known and (path.startswith((API, "/files/"))):
+            return PlainTextResponse("Open the page first; it needs a cookie", 401)
+        return None
+
+    async def _check_session(self, scope: Scope, receive: Receive, browser: str) -> tuple[Receive, Response | None]:
+        """Whether the gradio session a request names is this browser's own; the first to use one owns it."""
+        path = scope["path"]
+        session = ""
+        if path == f"{API}/queue/data":
+            session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        elif match := SESSION_PATH.fullmatch(path):
+            session = match[1]
+        elif path in (f"{API}/queue/join", f"{API}/cancel"):
+            body = await _read(receive)
+            if body is None:
+                return receive, PlainTextResponse("Too large", 413)
+            receive = _replay(body, receive)
+            try:
+                session = str(orjson.loads(body)["session_hash"])
+            except (orjson.JSONDecodeError, KeyError, TypeError):
+                return receive, PlainTextResponse("Not understood", 400)
+            if b"gradio.FileData" in body:
+                return receive, PlainTextResponse("Files are uploaded, not named", 400)
+        else:
+            return receive, None
+        owner = self._owners.setdefault(session, browser)
+        self._owners.move_to_end(session)
+        if len(self._owners) > MAX_SESSIONS:
+            self._owners.popitem(last=False)
+        return receive, None if owner == browser else PlainTextResponse("Not your session", 403)
+
+    def _logged_in(self, token: str, proof: str) -> bool:
+        return not self._password or hmac.compare_digest(proof.encode(), self._proof(token).encode())
+
+    def _proof(self, token: str) -> str:
+        """Logged in: good for one browser, for as long as the password stays the same, restarts included."""
+        return hmac.new(self._password.encode(), f"login:{token}".encode(), "sha256").hexdigest()
+
+    async def _login(self, request: Request, token: str) -> Response:
+        if request.method != "POST":
+            return HTMLResponse(LOGIN_PAGE.replace("{problem}", ""))
+        async with self._attempts:
+            form = parse_qs((await _read(request.receive) or b"").decode("utf-8", "replace"))
+            given = form.get("password", [""])[0]
+            if hmac.compare_digest(given.encode(), self._password.encode()):
+                answer = RedirectResponse("/", 303)
+                secure = request.url.scheme == "https"
+                answer.set_cookie(
+                    LOGIN_COOKIE, self._proof(token), COOKIE_SECONDS, httponly=True, samesite="lax", secure=secure
+                )
+                return answer
+            await asyncio.sleep(LOGIN_DELAY_SECONDS)
+        return HTMLResponse(LOGIN_PAGE.replace("{problem}", "That is not the password."), 403)
+
+
+def _cookies(headers: Headers) -> dict[str, str]:
+    try:
+        return {name: morsel.value for name, morsel in SimpleCookie(headers.get("cookie", "")).items()}
+    except CookieError:
+        return {}
+
+
+def _with_headers(send: Send, new_token: str | None, secure: bool) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.setdefault("Content-Security-Policy", PAGE_POLICY)
+            headers["X-Content-Type-Options"] = "nosniff"
+            headers["Referrer-Policy"] = "no-referrer"
+            if new_token:
+                cookie = f"{BROWSER_COOKIE}={new_token}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Lax"
+                headers.append("Set-Cookie", cookie + "; Secure" * secure)
+        await send(message)
+
+    return sending
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The body, or None when it is too large."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return bytes(body)
+        body += message.get("body", b"")
+        if len(body) > MAX_PAYLOAD_BYTES:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def receiving() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receiving

@@ -1,0 +1,143 @@
+"""A conversation as it stands now, and again whenever it changes: what is stored, and on top what is being answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from bot.chat.base import (
+    Address,
+    Delta,
+    Failed,
+    Finished,
+    History,
+    Notice,
+    Queued,
+    Restarted,
+    RunningTurn,
+    Transcribed,
+    TurnEvent,
+    TurnService,
+    TurnView,
+)
+
+log = structlog.get_logger(__name__)
+
+FRAME_SECONDS = 0.1  # the page is told at most this often; faster than reading, slower than tokens
+LOOK_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.0)  # pauses between looks at the store when no event comes; the last is repeated
+
+
+@dataclass
+class LiveTurn:
+    """What the events of a turn amount to so far."""
+
+    position: int | None = None
+    transcripts: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    text: str = ""
+    final: Finished | Failed | None = None
+
+    @property
+    def beginning(self) -> bool:
+        return not self.text and self.final is None
+
+    def apply(self, event: TurnEvent) -> None:
+        match event:
+            case Queued():
+                self.position = event.position
+            case Transcribed():
+                self.transcripts.append(event.text)
+            case Notice():
+                self.notices.append(event.sentence)
+            case Restarted():
+                self.text = ""
+            case Delta():
+                self.position = None
+                self.text += event.text
+            case Finished() | Failed():
+                self.position = None
+                self.final = event
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """`stored` oldest first; `live` by turn id."""
+
+    stored: list[TurnView]
+    live: Mapping[int, LiveTurn]
+
+    @property
+    def busy(self) -> bool:
+        return any(turn.final is None for turn in self.live.values())
+
+
+class Watch:
+    """One page that looks at one conversation. A page has one watch: `end` makes room for the next."""
+
+    def __init__(self, turns: TurnService, history: History, address: Address) -> None:
+        self._turns = turns
+        self._history = history
+        self._address = address
+        self._live: dict[int, LiveTurn] = {}
+        self._readers: set[asyncio.Task[None]] = set()
+        self._changed = asyncio.Event()
+        self._ended = False
+        self._looks = 0
+
+    def end(self) -> None:
+        self._ended = True
+        self._changed.set()
+
+    async def snapshots(self) -> AsyncIterator[Snapshot]:
+        """At once, then at every change, until nothing runs any more. Closing it leaves the turns running."""
+        stored: list[TurnView] = []
+        known: object = None
+        try:
+            while not self._ended:
+                self._changed.clear()
+                self._join_running()
+                state = [(turn_id, turn.final is None) for turn_id, turn in self._live.items()]
+                # The store knows more than the events when a turn has begun (its files arrive) and when it has ended.
+                if state != known or any(turn.beginning for turn in self._live.values()):
+                    known = state
+                    stored = await self._history.turns(self._address)
+                    if self._ended:  # meanwhile: what was read is older than what the next watch draws
+                        return
+                snapshot = Snapshot(stored, self._live)
+                yield snapshot
+                if not snapshot.busy:
+                    return
+                await self._next_change()
+        finally:
+            for reader in self._readers:
+                reader.cancel()
+
+    def _join_running(self) -> None:
+        for turn in self._turns.running(self._address):
+            if turn.turn_id not in self._live:
+                self._live[turn.turn_id] = LiveTurn()
+                self._looks = 0
+                reader = asyncio.create_task(self._read(turn))
+                self._readers.add(reader)
+                reader.add_done_callback(self._readers.discard)
+
+    async def _read(self, turn: RunningTurn) -> None:
+        try:
+            async for event in turn.events():
+                self._live[turn.turn_id].apply(event)
+                self._changed.set()
+        except Exception:
+            log.exception("turn_unreadable", turn=turn.turn_id, request_id=turn.request_id)
+            self._live[turn.turn_id].final = Failed("Something went wrong here; please reload the page.", turn.request_id)
+            self._changed.set()
+
+    async def _next_change(self) -> None:
+        await asyncio.sleep(FRAME_SECONDS)
+        pause = LOOK_SECONDS[min(self._looks, len(LOOK_SECONDS) - 1)]
+        self._looks += 1
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), pause)

@@ -1,0 +1,115 @@
+"""Files on their way from a browser into a message: kept for one browser, for a short while, then gone.
+
+Replaces gradio's own upload and file routes, which know no visitors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mimetypes
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Request
+from starlette.datastructures import UploadFile
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+
+from bot.chat.base import IncomingFile
+
+MAX_UPLOAD_BYTES = 200 * 2**20  # one request, which may hold several files; each file's own limit is bot/media.py's
+MAX_FILES = 32  # in one request
+MAX_BROWSER_BYTES = 500 * 2**20  # waiting in one browser's composers
+KEPT_SECONDS = 3600.0  # a file that was never sent
+INLINE = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp", "audio/", "video/webm", "video/mp4")
+FILE_ID = re.compile(r"[\w-]{22}")
+
+
+def file_response(path: Path, mime: str, name: str) -> Response:
+    """A person's file: shown in the page when it is a picture or a sound, otherwise only offered for download; never run."""
+    inline = mime.startswith(INLINE)
+    headers = {
+        "Content-Disposition": f"{'inline' if inline else 'attachment'}; filename*=utf-8''{quote(name)}",
+        "Content-Security-Policy": "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "private, max-age=3600",
+    }
+    return FileResponse(path, media_type=mime if inline else "application/octet-stream", headers=headers)
+
+
+class Uploads:
+    """A folder with one subfolder a browser. A file is named by a random id; its own name is only shown."""
+
+    def __init__(self, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)  # what a killed process left behind
+        folder.mkdir(parents=True, mode=0o700)
+        self._folder = folder
+        self.router = APIRouter()
+        self.router.add_api_route("/gradio_api/upload", self._receive, methods=["POST"], response_model=None)
+        self.router.add_api_route("/gradio_api/file={file_id}/{name}", self._show, methods=["GET"], response_model=None)
+
+    async def _receive(self, request: Request) -> Response:
+        """Take files; answers their ids in the shape gradio's upload route has (a JSON list of paths)."""
+        folder = self._folder / request.state.browser
+        announced = int(request.headers.get("content-length", MAX_UPLOAD_BYTES + 1))
+        if announced > MAX_UPLOAD_BYTES or announced + await asyncio.to_thread(_clean, folder) > MAX_BROWSER_BYTES:
+            return PlainTextResponse("That is too large to upload", 413)
+        paths: list[str] = []
+        async with request.form(max_files=MAX_FILES, max_fields=0) as form:
+            for upload in form.getlist("files"):
+                if isinstance(upload, UploadFile):
+                    file_id = secrets.token_urlsafe(16)
+                    await asyncio.to_thread(_keep, upload, folder / file_id)
+                    paths.append(f"{file_id}/{Path(upload.filename or 'file').name}")
+        return JSONResponse(paths)
+
+    async def _show(self, file_id: str, name: str, request: Request) -> Response:
+        path = self._path(request.state.browser, file_id)
+        if path is None:
+            raise HTTPException(404)
+        return file_response(path, mimetypes.guess_type(name)[0] or "", name)
+
+    def take(self, browser: str, paths: Sequence[str]) -> list[IncomingFile]:
+        """The files of a message, as `_receive` named them. A file that is gone is taken as empty, so that it gets refused."""
+        return [self._incoming(browser, *path.partition("/")[::2]) for path in paths]
+
+    def _incoming(self, browser: str, file_id: str, name: str) -> IncomingFile:
+        path = self._path(browser, file_id)
+
+        async def fetch() -> bytes:
+            return await asyncio.to_thread(_take, path) if path else b""
+
+        return IncomingFile(name=name, size=path.stat().st_size if path else 0, fetch=fetch)
+
+    def _path(self, browser: str, file_id: str) -> Path | None:
+        path = self._folder / browser / file_id
+        return path if FILE_ID.fullmatch(file_id) and path.is_file() else None
+
+
+def _keep(upload: UploadFile, path: Path) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with path.open("wb") as file:
+        shutil.copyfileobj(upload.file, file)
+
+
+def _take(path: Path) -> bytes:
+    """Read once: from here on the store has it. A message that was refused outright was never fetched and keeps its files."""
+    content = path.read_bytes()
+    path.unlink(missing_ok=True)
+    return content
+
+
+def _clean(folder: Path) -> int:
+    """Drop what was never sent; the bytes of what is left."""
+    size = 0
+    for path in folder.glob("*"):
+        stat = path.stat()
+        if stat.st_mtime < time.time() - KEPT_SECONDS:
+            path.unlink(missing_ok=True)
+        else:
+            size += stat.st_size
+    return size
