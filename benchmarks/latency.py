@@ -1,0 +1,189 @@
+"""What the worker adds to plain transformers: warm start, time to first token, tokens per second, memory.
+
+    python -m benchmarks.latency > docs/results/latency.md
+
+The peer is `generate` of transformers on the same weights with the same prompts, in this process; the worker is a `jnana serve`
+of its own, asked with the openai client. They take turns, question by question, on an otherwise idle machine, each with all
+cores; the other one sleeps meanwhile. Photos differ in one pixel from round to round, so that no cache can answer.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import openai
+import skimage
+import torch
+from PIL import Image
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from benchmarks.report import header, table
+from model.mind import Message, Mind, Picture
+from model.presets import get_preset
+from model.settings import WorkerSettings, available_cores
+from model.weights import prepare
+
+ROUNDS = 10
+ANSWER_TOKENS = 64
+PORT = 8790
+TEXT = "Tell me a story about a lighthouse keeper who finds a letter."
+QUESTION = "What is in this photo? Describe it at length."
+PHOTO = Path(skimage.__file__).parent / "data" / "coffee.png"
+
+
+class Seen(NamedTuple):
+    """One answer: seconds to its first token, tokens per second of the others."""
+
+    first: float
+    rate: float
+
+
+class Clock(StoppingCriteria):
+    """The cheapest possible way to know when tokens of plain `generate` come."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
+        self.times.append(time.perf_counter())
+        return torch.tensor([False])
+
+
+def photo(seed: int) -> bytes:
+    """A JPEG of the photo with one pixel changed."""
+    image = Image.open(PHOTO).convert("RGB")
+    image.putpixel((0, 0), (seed % 256, 0, 0))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def plain(mind: Mind, text: str, picture: bytes | None) -> Seen:
+    """Plain transformers: encode, then `generate` with nothing around it."""
+    start = time.perf_counter()
+    parts: tuple[str | Picture, ...] = (text,)
+    if picture is not None:
+        parts = (Picture(Image.open(io.BytesIO(picture)).convert("RGB"), str(hash(picture))), text)
+    prompt = mind.encode([Message("user", parts)], max_new_tokens=ANSWER_TOKENS)
+    clock = Clock()
+    with torch.inference_mode():
+        mind.model.generate(
+            input_ids=prompt.input_ids,
+            attention_mask=torch.ones_like(prompt.input_ids),
+            do_sample=False,
+            min_new_tokens=ANSWER_TOKENS,
+            max_new_tokens=ANSWER_TOKENS,
+            repetition_penalty=mind.preset.repetition_penalty,
+            pad_token_id=mind.stop_token_ids[0],
+            stopping_criteria=StoppingCriteriaList([clock]),
+        )
+    return Seen(clock.times[0] - start, (len(clock.times) - 1) / (clock.times[-1] - clock.times[0]))
+
+
+def through_worker(client: openai.OpenAI, text: str, picture: bytes | None) -> Seen:
+    """The same question over HTTP, streamed; the token count is the server's."""
+    content: list[dict[str, object]] = [{"type": "text", "text": text}]
+    if picture is not None:
+        uri = "data:image/jpeg;base64," + base64.b64encode(picture).decode()
+        content.insert(0, {"type": "image_url", "image_url": {"url": uri}})
+    start = time.perf_counter()
+    stream = client.chat.completions.create(
+        model="pocket",
+        messages=[{"role": "user", "content": content}],  # type: ignore[list-item,misc]
+        temperature=0,
+        max_tokens=ANSWER_TOKENS,
+        stream=True,
+        stream_options={"include_usage": True},
+    )
+    first = last = 0.0
+    tokens = 0
+    for chunk in stream:
+        if chunk.choices and chunk.choices[0].delta.content:
+            last = time.perf_counter()
+            first = first or last
+        if chunk.usage:
+            tokens = chunk.usage.completion_tokens
+    return Seen(first - start, (tokens - 1) / (last - first))
+
+
+def resident(pid: int) -> float:
+    """Resident memory now, MiB (proc_pid_status(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+
+
+def start_worker() -> tuple[subprocess.Popen[bytes], openai.OpenAI, float]:
+    """A worker on warm weights; seconds until it says ready."""
+    start = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "model.cli", "serve"], env={**os.environ, "MODEL_PORT": str(PORT)})
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="none", max_retries=0)
+    while process.poll() is None:
+        try:
+            client.models.list()
+            break
+        except (openai.APIConnectionError, openai.InternalServerError):
+            time.sleep(0.1)
+    return process, client, time.perf_counter() - start
+
+
+def compare(mind: Mind, client: openai.OpenAI, text: str, picture: Callable[[int], bytes | None]) -> list[list[str]]:
+    """Rows of the table: medians of all rounds, and the median of the rounds' ratios."""
+    ours, theirs = [], []
+    for turn in range(ROUNDS + 1):
+        pair = [
+            lambda t=turn: plain(mind, text, picture(2 * t)),
+            lambda t=turn: through_worker(client, text, picture(2 * t + 1)),
+        ]
+        order = (0, 1) if turn % 2 else (1, 0)
+        seen = {which: pair[which]() for which in order}
+        if turn:  # the first round warms both up
+            theirs.append(seen[0])
+            ours.append(seen[1])
+            print(turn, seen, file=sys.stderr)
+    rows = []
+    for name, index, unit in (("time to first token", 0, "s"), ("tokens per second", 1, "")):
+        left, right = [seen[index] for seen in theirs], [seen[index] for seen in ours]
+        ratio = statistics.median(b / a for a, b in zip(left, right, strict=True))
+        rows.append([name, f"{statistics.median(left):.2f} {unit}", f"{statistics.median(right):.2f} {unit}", f"{ratio:.3f}"])
+    return rows
+
+
+def main() -> None:
+    torch.set_num_threads(available_cores())
+    preset = get_preset("pocket")
+    weights = prepare(preset, WorkerSettings().home, lambda what, done, total: None)
+    process, client, ready = start_worker()
+    try:
+        mind = Mind.load(
+            preset,
+            weights,
+            device="cpu",
+            threads=available_cores(),
+            hints=True,
+            ocr=True,
+            progress=lambda what, done, total: None,
+        )
+        text_rows = compare(mind, client, TEXT, lambda seed: None)
+        photo_rows = compare(mind, client, QUESTION, photo)
+        memory = resident(process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+    print(header("The worker against plain transformers", "torch", "transformers"))
+    print(f"{ROUNDS} rounds, {ANSWER_TOKENS} tokens an answer, medians; the ratio is the median of the rounds' ratios.\n")
+    rows = [["text: " + row[0], *row[1:]] for row in text_rows] + [["photo: " + row[0], *row[1:]] for row in photo_rows]
+    print(table(["", "plain `generate`", "through the worker", "worker / plain"], rows))
+    print(f"\n- worker, warm start to ready: {ready:.1f} s\n- worker, resident memory after these answers: {memory:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
