@@ -28,13 +28,15 @@ HELD_AT_MOST = 15.0
 
 @dataclass
 class Answer:
-    """An enqueued chat answer. `hold`: wait for `release` after a piece. `drop`: break the connection after the last one."""
+    """An enqueued chat answer. `hold`: wait for `release` after a piece; `pause`: that many seconds instead.
+    `drop`: break the connection after the last one."""
 
     pieces: tuple[str, ...]
     finish: str = "stop"
     positions: tuple[int, ...] = ()
     hints: tuple[str, ...] = ()
     hold: bool = False
+    pause: float = 0.0
     drop: bool = False
     released: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
@@ -170,6 +172,7 @@ class FakeModel:
                 answer.begun.set()
                 if answer.hold:
                     await _wait(answer.released)
+                await asyncio.sleep(answer.pause)
         except asyncio.CancelledError:
             answer.cancelled.set()
             raise

@@ -31,6 +31,8 @@ async def test_what_was_read_before_a_newer_watch_is_not_drawn(turns: Turns, sto
     watch = Watch(turns, slow, HERE)  # type: ignore[arg-type]  # the one read that a watch makes
     drawn = asyncio.create_task(anext(watch.snapshots(), None))
     await slow.asked.wait()
-    watch.end()
+    ending = asyncio.create_task(watch.end())
+    await asyncio.sleep(0)
     slow.go.set()
     assert await drawn is None
+    await ending

@@ -205,6 +205,26 @@ async def test_another_conversation_can_be_read_while_one_is_answered(visitor: V
     assert await visitor.answer(1) == "Once more"
 
 
+async def test_conversation_that_was_left_does_not_come_back_while_its_answer_grows(
+    visitor: Visitor, model: FakeModel
+) -> None:
+    await visitor.ask("The quiet one")
+    await visitor.answer(1)
+    await visitor.button("New conversation").click()
+    await expect(visitor.questions).to_have_count(0)
+    model.say(*(f" {number}" for number in range(150)), pause=0.02)
+    await visitor.ask("The busy one")
+    for _ in range(5):
+        await expect(visitor.answers).to_contain_text("1")
+        await visitor.conversations.filter(has_text="quiet").click()
+        await expect(visitor.questions).to_have_text("The quiet one")
+        await asyncio.sleep(0.3)  # what was on its way has arrived
+        await expect(visitor.questions).to_have_text("The quiet one")
+        await visitor.conversations.filter(has_text="busy").click()
+        await expect(visitor.questions).to_have_text("The busy one")
+    assert (await visitor.answer(1)).endswith("149")
+
+
 async def test_two_tabs_of_a_browser_show_the_same_conversation(visitor: Visitor, model: FakeModel) -> None:
     first = model.say("One.", hold=True)
     model.say("Two.")

@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 FRAME_SECONDS = 0.1  # the page is told at most this often; faster than reading, slower than tokens
 LOOK_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.0)  # pauses between looks at the store when no event comes; the last is repeated
+DRAWN_SECONDS = 2.0  # until a replaced watch has drawn its last picture; a page that is gone never takes it
 
 
 @dataclass
@@ -86,11 +87,15 @@ class Watch:
         self._readers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._ended = False
+        self._over = asyncio.Event()
         self._looks = 0
 
-    def end(self) -> None:
+    async def end(self) -> None:
+        """Yield nothing more. Returns when the last snapshot was taken over, so that the next watch draws after it."""
         self._ended = True
         self._changed.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._over.wait(), DRAWN_SECONDS)
 
     async def snapshots(self) -> AsyncIterator[Snapshot]:
         """At once, then at every change, until nothing runs any more. Closing it leaves the turns running."""
@@ -113,6 +118,7 @@ class Watch:
                     return
                 await self._next_change()
         finally:
+            self._over.set()
             for reader in self._readers:
                 reader.cancel()
 

@@ -21,7 +21,7 @@ import structlog
 from bot.chat.base import Address, History, Incoming, IncomingFile, Sender, TurnService
 from bot.chat.web.live import Watch
 from bot.chat.web.uploads import Uploads
-from bot.chat.web.view import chat, conversation_list
+from bot.chat.web.view import Chat, chat, conversation_list
 from bot.errors import JnanaError, NotAllowed, TurnError
 
 log = structlog.get_logger(__name__)
@@ -130,21 +130,23 @@ class Page:
         address = _address(conversation, request)
         watch = Watch(self._turns, self._history, address)
         session = request.session_hash or ""
-        if before := self._watches.get(session):
-            before.end()
+        before = self._watches.get(session)
         self._watches[session] = watch
-        drawn: tuple[list[int], bool] | None = None
+        if before:
+            await before.end()
+        drawn: tuple[Chat, bool] | None = None
         try:
             async for snapshot in watch.snapshots():
                 view = chat(snapshot)
+                if drawn == (view, snapshot.busy):
+                    continue
+                only_text = drawn is not None and (drawn[0].turn_ids, drawn[1]) == (view.turn_ids, snapshot.busy)
+                drawn = (view, snapshot.busy)
                 shown = gr.update(value=view.messages, feedback_value=view.ratings, visible=bool(view.messages))
-                if drawn == (view.turn_ids, snapshot.busy):
+                if only_text:
                     yield shown, gr.skip(), gr.skip(), gr.skip(), gr.skip()
                     continue
-                drawn = (view.turn_ids, snapshot.busy)
                 conversations = await self._history.conversations(PLATFORM, address.chat_id)
-                if self._watches.get(session) is not watch:
-                    return  # a newer watch draws already; this picture is older than its
                 yield (
                     shown,
                     view.turn_ids,
@@ -152,6 +154,8 @@ class Page:
                     gr.update(visible=not view.messages),
                     conversation_list(conversations, conversation),
                 )
+            # Gradio repeats what was yielded last when this ends; another conversation may be shown by then.
+            yield gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         except JnanaError as error:
             log.warning("conversation_unreadable", code=error.code, reason=error.sentence)
             raise gr.Error("This conversation cannot be read at the moment.", print_exception=False) from error
