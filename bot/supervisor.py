@@ -70,9 +70,13 @@ class Supervisor:
         self._client = ModelClient(f"http://127.0.0.1:{settings.model_port}", settings.model_api_key.get_secret_value())
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._hopeless = asyncio.Event()
+        """Nobody should wait any longer; taken back when a later start succeeds after all."""
         self._crashes = 0
+        self._last_words = ""
+        """The last line for people of the running process."""
         self._reason = ""
-        """The last line for people; it says why the worker ended."""
+        """Why the process before ended: its last words."""
         self._given_up = ""
 
     async def start(self) -> None:
@@ -83,17 +87,22 @@ class Supervisor:
         """
         _require_free(self._settings.model_port)
         self._task = asyncio.create_task(self._keep_running(), name="worker-supervisor")
-        while not self._ready.is_set():
-            if self._task.done() or self._crashes > CRASHES_FORGIVEN:
-                reason = self._given_up or f"The model worker crashed {self._crashes} times at its start: {self._reason}"
-                await self.stop()
-                raise WorkerError(reason)
-            await asyncio.wait({self._task}, timeout=0.1)
+        outcomes = [asyncio.create_task(event.wait()) for event in (self._ready, self._hopeless)]
+        try:
+            await asyncio.wait({self._task, *outcomes}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for outcome in outcomes:
+                outcome.cancel()
+        if self._task.done() and not self._hopeless.is_set():
+            self._task.result()  # a defect of ours
+        if self._hopeless.is_set():
+            reason = self._given_up or f"The model worker crashed {self._crashes} times at its start: {self._reason}"
+            await self.stop()
+            raise WorkerError(reason)
 
     def failure(self) -> str | None:
         """A sentence for people if it is no use to wait for the worker, None while there is hope."""
-        hopeless = self._given_up or (self._crashes > CRASHES_FORGIVEN and not self._ready.is_set())
-        return BROKEN if hopeless else None
+        return BROKEN if self._hopeless.is_set() else None
 
     def status(self) -> tuple[str, bool]:
         """How the model is, in words for people, and whether it can answer now."""
@@ -115,11 +124,15 @@ class Supervisor:
             began = time.monotonic()
             code = await self._run_once()
             self._ready.clear()
+            self._reason = self._last_words
             if code in FINAL_EXITS:
                 self._given_up = f"The model worker cannot run: {self._reason or FINAL_EXITS[code]}"
+                self._hopeless.set()
                 log.error("worker given up", exit_code=code, reason=self._reason)
                 return
             self._crashes = 1 if time.monotonic() - began > STABLE_AFTER else self._crashes + 1
+            if self._crashes > CRASHES_FORGIVEN:
+                self._hopeless.set()
             pause = min(FIRST_PAUSE * 2 ** (self._crashes - 1), LONGEST_PAUSE)
             log.warning("worker ended", exit_code=code, crashes=self._crashes, restart_in=pause)
             await asyncio.sleep(pause)
@@ -136,7 +149,7 @@ class Supervisor:
             limit=LINE_BYTES,
         )
         log.info("worker started", pid=process.pid)
-        self._reason = ""
+        self._last_words = ""
         helpers = [asyncio.create_task(self._forward_lines(process)), asyncio.create_task(self._watch(process))]
         try:
             code = await process.wait()
@@ -174,7 +187,7 @@ class Supervisor:
             if not line:
                 return
             if line.strip() and not _log_event(line):
-                self._reason = line.strip()
+                self._last_words = line.strip()
                 self._say(line.rstrip())
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
@@ -186,12 +199,13 @@ class Supervisor:
                 health = await self._client.health()
                 answered, patience = time.monotonic(), HANGS_AFTER
                 if health.get("status") == "failed":
-                    self._reason = str(health.get("detail") or self._reason)
+                    self._last_words = str(health.get("detail") or self._last_words)
                 if health.get("status") == "ready" and process.returncode is None and not self._ready.is_set():
                     log.info("worker ready", preset=health.get("preset"), device=health.get("device"))
+                    self._hopeless.clear()
                     self._ready.set()
             if time.monotonic() - answered > patience:
-                self._reason = f"it did not answer for {patience:.0f} seconds"
+                self._last_words = f"it did not answer for {patience:.0f} seconds"
                 log.error("worker hangs", silent_for=patience)
                 process.kill()
                 return
