@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import importlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -84,22 +87,49 @@ async def _serves(url: str, key: str, preset: str) -> bool:
 async def run(settings: Settings, *, say: Say) -> int:
     """The bot until it is asked to stop; returns the exit code."""
     stopping = _on_signals(say)
-    async with open_core(settings, say=say, own_worker=True) as core:
-        await core.turns.recover()
-        await _run(settings, core, stopping, say)
+    with _sole_use(settings.jnana_home):
+        async with open_core(settings, say=say, own_worker=True) as core:
+            await core.turns.recover(_platforms(settings))
+            await _run(settings, core, stopping, say)
     return STOPPED
 
 
 async def _run(settings: Settings, core: Core, stopping: asyncio.Event, say: Say) -> None:
-    # The page first: people who open it early see that the model is loading, and their questions wait.
-    async with _page(settings, core) as page_url:
-        if await _first(asyncio.create_task(core.start_worker(), name="start-worker"), stopping):
-            say(f"ready: {page_url}")
-            for line in _not_configured(settings):
-                say(line)
-            await stopping.wait()
-        # Answers finish while the page still shows them; new questions are refused from here on.
-        await core.turns.drain(DRAIN_TIMEOUT)
+    # Both take seconds, in two processes. People who open the page early see that the model is loading, and may ask already.
+    worker = asyncio.create_task(core.start_worker(), name="start-worker")
+    try:
+        async with _page(settings, core) as page_url:
+            if await _first(worker, stopping):
+                say(f"ready: {page_url}")
+                for line in _not_configured(settings):
+                    say(line)
+                await stopping.wait()
+            # Answers finish while the page still shows them; new questions are refused from here on.
+            await core.turns.drain(DRAIN_TIMEOUT)
+    finally:
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+
+
+@contextmanager
+def _sole_use(home: Path) -> Iterator[None]:
+    """Keep other bots off the data folder: each would answer the other's unfinished turns. Raises StartError.
+
+    The system frees the lock when the process ends, however that comes about.
+    """
+    with (home / "jnana.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StartError(
+                f"JNANA_HOME={home}: another `jnana run` uses this data folder. Stop it, or give this one a folder of its own."
+            ) from None
+        yield
+
+
+def _platforms(settings: Settings) -> list[str]:
+    """Where this process can show answers."""
+    return ["web"] if settings.web_enabled else []
 
 
 @asynccontextmanager
@@ -108,7 +138,9 @@ async def _page(settings: Settings, core: Core) -> AsyncIterator[str]:
     if not settings.web_enabled:
         yield "(no web page, WEB_ENABLED=false)"
         return
-    from bot.chat.web import Status, WebPage  # gradio takes seconds and memory: only where there is a page
+    # gradio takes seconds and memory: only where there is a page, and beside the loop, which watches over the worker.
+    await asyncio.to_thread(importlib.import_module, "bot.chat.web")
+    from bot.chat.web import Status, WebPage
 
     def status() -> Status:
         if core.supervisor is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
@@ -110,14 +110,17 @@ class Turns:
 
     # --- Life cycle ---
 
-    async def recover(self) -> list[LiveTurn]:
+    async def recover(self, platforms: Collection[str]) -> list[LiveTurn]:
         """Answer the turns that a restart interrupted, or apologise for them, each exactly once. To be called before `start`.
+
+        Args:
+            platforms: where answers can be shown; turns of others (a terminal that was closed) are left as they are.
 
         Returns:
             These turns, with `address` and `message_id`, for the platforms to show.
         """
         recovered = []
-        for stored in await self._store.unfinished():
+        for stored in await self._store.unfinished(platforms):
             live = LiveTurn(stored, new_request_id())
             if stored.attempts < MAX_ATTEMPTS:
                 self._launch(live)

@@ -80,6 +80,17 @@ def test_ask_that_fails_says_one_sentence(env: dict[str, str], model: FakeModel)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def test_ask_that_is_interrupted_leaves_no_turn_behind(env: dict[str, str], model: FakeModel, tmp_path: Path) -> None:
+    answer = model.say("Half", hold=True)
+    process = subprocess.Popen([sys.executable, "-m", "bot.cli", "ask", "Anybody there?"], env=env, stdout=subprocess.PIPE)
+    assert answer.begun.wait(LIMIT)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=LIMIT)
+    assert process.returncode == 130
+    with sqlite3.connect(tmp_path / "home" / "jnana.db") as database:
+        assert database.execute("SELECT state FROM turns").fetchall() == [("stopped",)]
+
+
 def test_ask_about_a_file_that_is_not_there(env: dict[str, str]) -> None:
     done = jnana("ask", "--image", "nowhere.jpg", env=env)
     assert done.returncode == 1
@@ -157,6 +168,13 @@ def test_run_on_a_taken_port(env: dict[str, str]) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_second_run_on_a_data_folder_is_refused(env: dict[str, str], run: Running) -> None:
+    run.until("^ready:")
+    done = jnana("run", env={**env, "WEB_PORT": str(free_port())})
+    assert done.returncode == 1
+    assert "another `jnana run` uses this data folder" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_stops_in_order_when_asked_to(run: Running, number: signal.Signals) -> None:
     run.until("^ready:")
@@ -171,6 +189,8 @@ def test_second_interrupt_ends_at_once(env: dict[str, str], model: FakeModel, tm
     model.say("wait", hold=True).begun.wait(LIMIT)
     asking.kill()
     asking.wait()
+    with sqlite3.connect(tmp_path / "home" / "jnana.db") as database:
+        database.execute("UPDATE conversations SET platform = 'web'")  # as if the page had asked
     held = model.say("still", hold=True)
     with jnana_run(env) as run:
         run.until("^ready:")

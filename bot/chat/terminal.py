@@ -26,6 +26,7 @@ from bot.chat.base import (
     Notice,
     Queued,
     Restarted,
+    RunningTurn,
     Sender,
     Transcribed,
 )
@@ -139,6 +140,25 @@ async def _turn(core: Core, address: Address, text: str, files: Sequence[Path], 
     except TurnError as error:
         _aside(error.sentence)
         return turn | {"error": error.sentence}
+    try:
+        await _show(running, turn, show=show)
+    except asyncio.CancelledError:  # Ctrl-C: nobody waits for the answer any more
+        await core.turns.stop(running.turn_id, address)
+        raise
+    record = await core.store.answer(running.turn_id, address)
+    if record is not None:
+        turn |= {
+            "preset": record.preset,
+            "hints": list(record.hints),
+            "timings": record.timings,
+            "tokens": {"prompt": record.prompt_tokens, "answer": record.answer_tokens},
+            "truncated": record.truncated,
+        }
+    return turn
+
+
+async def _show(running: RunningTurn, turn: dict[str, object], *, show: bool) -> None:
+    """Follow a turn to its end: into `turn` and, with `show`, onto the terminal."""
     shown = ""
     async for event in running.events():
         match event:
@@ -163,16 +183,6 @@ async def _turn(core: Core, address: Address, text: str, files: Sequence[Path], 
             case Failed(sentence, request_id):
                 _aside(f"{sentence} ({request_id})")
                 turn["error"] = sentence
-    record = await core.store.answer(running.turn_id, address)
-    if record is not None:
-        turn |= {
-            "preset": record.preset,
-            "hints": list(record.hints),
-            "timings": record.timings,
-            "tokens": {"prompt": record.prompt_tokens, "answer": record.answer_tokens},
-            "truncated": record.truncated,
-        }
-    return turn
 
 
 def _file(path: Path) -> IncomingFile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -170,12 +170,18 @@ class Store(HistoryReads):
             turn.state, turn.attempts, turn.request_id = "received", 0, request_id
             return replace(_stored(turn), answered=await _has_answer(session, turn_id))
 
-    async def unfinished(self) -> list[StoredTurn]:
-        """Turns that a restart interrupted, oldest first."""
+    async def unfinished(self, platforms: Collection[str]) -> list[StoredTurn]:
+        """Turns on these platforms that a restart interrupted, oldest first."""
+        query = (
+            _whole_turn()
+            .join(Turn.conversation)
+            .where(Turn.state.in_(UNFINISHED), Conversation.platform.in_(platforms))
+            .order_by(Turn.id)
+        )
         with plain_errors():
             async with self._reading() as session:
-                turns = await session.scalars(_whole_turn().where(Turn.state.in_(UNFINISHED)).order_by(Turn.id))
-                return [_stored(turn) for turn in turns]
+                turns = list(await session.scalars(query))
+                return [replace(_stored(turn), answered=await _has_answer(session, turn.id)) for turn in turns]
 
     # --- What a turn needs to be answered ---
 

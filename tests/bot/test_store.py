@@ -146,7 +146,7 @@ async def test_unfinished_turns_are_found_after_a_restart(store: Store) -> None:
     waiting = await store.receive(message("waiting"), "r")
     running = await store.receive(message("running"), "r")
     await store.begin(running.turn_id, "r")
-    assert [(turn.text, turn.attempts) for turn in await store.unfinished()] == [("waiting", 0), ("running", 1)]
+    assert [(turn.text, turn.attempts) for turn in await store.unfinished(["web"])] == [("waiting", 0), ("running", 1)]
     assert waiting.address == HERE
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.chat.base import Failed, Finished
+from bot.chat.base import Address, Failed, Finished
 from bot.errors import ShuttingDown
 from bot.settings import Settings
 from bot.store import Store
@@ -39,12 +39,33 @@ async def test_unfinished_turns_are_answered_once_in_their_order(
     await end_of(other)
     await turns.drain(0)
     assert [view.state for view in await store.turns(HERE)] == ["running", "received"]
-    recovered = await restarted.recover()
+    recovered = await restarted.recover(["web"])
     assert [(live.turn_id, live.address) for live in recovered] == [(one.turn_id, HERE), (two.turn_id, HERE)]
     assert recovered[0].message_id == "m-1"
     assert [await end_of(live) for live in recovered] == [Finished("ok"), Finished("ok")]
     assert [(view.answer, view.state) for view in await store.turns(HERE)] == [("ok", "finished")] * 2
-    assert await restarted.recover() == []
+    assert await restarted.recover(["web"]) == []
+
+
+async def test_a_question_of_a_closed_terminal_is_not_answered(turns: Turns, restarted: Turns, model: FakeModel) -> None:
+    held = model.say("half", hold=True)
+    await turns.start(message("1", address=Address("terminal", "ann", "1")))
+    await held.wait_begun()
+    await turns.drain(0)
+    assert await restarted.recover(["web"]) == []
+    assert len(model.chats) == 1
+
+
+async def test_an_interrupted_regeneration_gives_another_answer(turns: Turns, restarted: Turns, model: FakeModel) -> None:
+    first = await turns.start(message("1"))
+    await end_of(first)
+    held = model.say("half", hold=True)
+    await turns.regenerate(first.turn_id, HERE)
+    await held.wait_begun()
+    await turns.drain(0)
+    [live] = await restarted.recover(["web"])
+    await end_of(live)
+    assert [chat["temperature"] > 0 for chat in model.chats] == [False, True, True]
 
 
 async def test_files_are_not_sent_again(turns: Turns, restarted: Turns, model: FakeModel) -> None:
@@ -52,7 +73,7 @@ async def test_files_are_not_sent_again(turns: Turns, restarted: Turns, model: F
     await turns.start(message("", file("p.jpg", encoded(photo(), "JPEG")), file("v.txt", b"text")))
     await held.wait_begun()
     await turns.drain(0)
-    [live] = await restarted.recover()
+    [live] = await restarted.recover(["web"])
     assert await end_of(live) == Finished("ok")
     assert model.prompt()[-1][1][0]["type"] == "image_url"
 
@@ -66,19 +87,19 @@ async def test_a_turn_whose_files_had_not_arrived_is_apologised_for(turns: Turns
     await turns.start(type(incoming)(HERE, incoming.sender, "What?", (type(incoming.files[0])("p.jpg", None, never),)))
     await asyncio.sleep(0.05)
     await turns.drain(0)
-    [live] = await restarted.recover()
+    [live] = await restarted.recover(["web"])
     sorry = await end_of(live)
     assert isinstance(sorry, Failed)
     assert "send them again" in sorry.sentence
     assert (await store.turns(HERE))[0].failure == sorry.sentence
-    assert await restarted.recover() == []
+    assert await restarted.recover(["web"]) == []
 
 
 async def test_a_turn_that_brings_the_bot_down_does_not_do_so_for_ever(turns: Turns, store: Store, restarted: Turns) -> None:
     turn = await store.receive(message("boom"), "r")
     for _ in range(MAX_ATTEMPTS):
         await store.begin(turn.turn_id, "r")
-    [live] = await restarted.recover()
+    [live] = await restarted.recover(["web"])
     sorry = await end_of(live)
     assert isinstance(sorry, Failed)
     assert "more than once" in sorry.sentence

@@ -205,9 +205,7 @@ async def test_another_conversation_can_be_read_while_one_is_answered(visitor: V
     assert await visitor.answer(1) == "Once more"
 
 
-async def test_conversation_that_was_left_does_not_come_back_while_its_answer_grows(
-    visitor: Visitor, model: FakeModel
-) -> None:
+async def test_conversation_that_was_left_does_not_come_back_while_its_answer_grows(visitor: Visitor, model: FakeModel) -> None:
     await visitor.ask("The quiet one")
     await visitor.answer(1)
     await visitor.button("New conversation").click()
