@@ -36,8 +36,19 @@ PICTURES = {
 }
 """First bytes of pictures, with Pillow's names."""
 
-SOUNDS = (b"OggS", b"ID3", b"fLaC", b"\x1aE\xdf\xa3")
-"""First bytes of Ogg, MP3 with tags, FLAC and Matroska/WebM."""
+SOUNDS = {
+    b"OggS": "ogg",
+    b"ID3": "mp3",
+    b"fLaC": "flac",
+    b"\x1aE\xdf\xa3": "matroska",
+    b"#!AMR": "amr",
+    b"caff": "caf",
+}
+"""First bytes of recordings, with FFmpeg's names of their demuxers; Matroska's reads WebM, too. FFmpeg is never left to
+guess: it would also know playlists, which name files and addresses."""
+
+RIFF_SOUND, ISO_SOUND = "wav", "mov"
+"""FFmpeg's demuxers for RIFF/WAVE, and for MP4, M4A, 3GP and QuickTime."""
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Major brands of pictures in ISO media files (ISO/IEC 23008-12, annexes B and D); all other brands hold sound or video."""
@@ -79,13 +90,13 @@ def decode(name: str, data: bytes) -> Media:
         picture, mime, (width, height) = normalise_picture(name, data, format_name)
         return Media("picture", name, picture, mime, width=width, height=height)
     if kind == "voice":
-        sound, duration = normalise_sound(name, data)
+        sound, duration = normalise_sound(name, data, format_name)
         return Media("voice", name, sound, "audio/ogg", duration=duration)
     raise MediaRefused(f"{name}: this is {format_name}; I understand pictures and voice notes.")
 
 
 def sniff(data: bytes) -> tuple[Literal["picture", "voice", "other"], str]:
-    """What the bytes are: a picture with Pillow's name of its format, a voice note, or something else in words."""
+    """What the bytes are: a picture (with Pillow's name of its format), a voice note (with FFmpeg's), or in words."""
     head = data[:SNIFFED_BYTES]
     for magic, format_name in PICTURES.items():
         if head.startswith(magic) and not (magic == b"BM" and _is_text(head)):
@@ -94,8 +105,8 @@ def sniff(data: bytes) -> tuple[Literal["picture", "voice", "other"], str]:
         return "picture", "WEBP"
     if head[4:8] == b"ftyp":
         return _sniff_iso(head)
-    if head.startswith(SOUNDS) or (head[:4] == b"RIFF" and head[8:12] == b"WAVE") or _is_mpeg_audio(head):
-        return "voice", ""
+    if (demuxer := _demuxer(head)) is not None:
+        return "voice", demuxer
     return "other", _describe(head)
 
 
@@ -114,16 +125,23 @@ def _sniff_iso(head: bytes) -> tuple[Literal["picture", "voice"], str]:
         return "picture", "AVIF"
     if brands[0] in HEIF_BRANDS:
         return "picture", "HEIF"
-    return "voice", ""
+    return "voice", ISO_SOUND
 
 
-def _is_mpeg_audio(head: bytes) -> bool:
-    """Frame headers of MP3 (layers II and III) and of AAC in ADTS, which have no magic (ISO/IEC 11172-3, 13818-7)."""
+def _demuxer(head: bytes) -> str | None:
+    if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+        return RIFF_SOUND
+    return next((demuxer for magic, demuxer in SOUNDS.items() if head.startswith(magic)), None) or _mpeg_audio(head)
+
+
+def _mpeg_audio(head: bytes) -> str | None:
+    """By frame headers: AAC in ADTS and MP3 (layers II and III) have no magic (ISO/IEC 13818-7, 11172-3)."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
-        return False
+        return None
+    if head[1] & 0xF6 == 0xF0:
+        return "aac"
     layer, version = head[1] >> 1 & 3, head[1] >> 3 & 3
-    mpeg = layer in (1, 2) and version != 1 and head[2] >> 4 != 15
-    return mpeg or head[1] & 0xF6 == 0xF0
+    return "mp3" if layer in (1, 2) and version != 1 and head[2] >> 4 != 15 else None
 
 
 def _describe(head: bytes) -> str:

@@ -24,8 +24,8 @@ BIT_RATE = 48_000
 log = structlog.get_logger(__name__)
 
 
-def normalise_sound(name: str, data: bytes) -> tuple[bytes, float]:
-    """Decode whatever FFmpeg understands and encode its first sound track anew. Blocking.
+def normalise_sound(name: str, data: bytes, demuxer: str) -> tuple[bytes, float]:
+    """Decode with FFmpeg's `demuxer` and encode the first sound track anew. Blocking.
 
     Returns:
         Ogg/Opus bytes and the duration in seconds.
@@ -37,7 +37,7 @@ def normalise_sound(name: str, data: bytes) -> tuple[bytes, float]:
     if len(data) > MAX_SOUND_BYTES:
         raise MediaRefused(f"{name}: the recording has {len(data) / 2**20:.0f} MB; I can take {MAX_SOUND_BYTES // 2**20} MB.")
     try:
-        with av.open(io.BytesIO(data), "r", metadata_errors="replace") as source:
+        with av.open(io.BytesIO(data), "r", format=demuxer, metadata_errors="replace") as source:
             track = _first_track(name, source)
             _check_length(name, _announced_seconds(source, track))
             sound, samples = _encode(name, source, track)

@@ -120,7 +120,7 @@ def test_truncated_pictures_are_refused(format_name: str) -> None:
     ("format_name", "codec"),
     [
         ("ogg", "libopus"), ("mp3", "libmp3lame"), ("mp4", "aac"), ("wav", "pcm_s16le"), ("webm", "libopus"), ("flac", "flac"),
-        ("adts", "aac"),
+        ("adts", "aac"), ("caf", "pcm_s16le"),
     ],
 )  # fmt: skip
 def test_every_sound_format_becomes_opus_without_metadata(format_name: str, codec: str) -> None:
