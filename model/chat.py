@@ -77,9 +77,7 @@ class Turn:
         with admission():
             async with self.worker.queue.slot(self.key, lambda position: self.emit(Waiting(position))):
                 self.timings["queue"] = time.perf_counter() - waited
-                prompt, sampling = await asyncio.get_running_loop().run_in_executor(
-                    self.worker.encode_thread, self._encode, messages
-                )
+                prompt, sampling = await self.worker.parts.engine.compute(self._encode, messages)
                 self.timings |= prompt.timings
                 self.emit(Started(prompt.hints, tuple(self.transcripts)))
                 await self._generate(prompt, sampling, arrived)

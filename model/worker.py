@@ -75,8 +75,6 @@ class Worker:
         self._progress = progress
         self._parts: Parts | None = None
         self._load_thread = ThreadPoolExecutor(1, thread_name_prefix="load")
-        # Vision and OCR run one prompt at a time: they use all cores, and their runtimes are not all safe to share.
-        self.encode_thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         self.metrics.watch("queue_length", "Requests waiting for the language model.", lambda: self.queue.waiting)
         self.metrics.watch("running", "Answers being written.", lambda: self.queue.running)
         self.metrics.watch("ready", "1 when the model is loaded.", lambda: self.status == "ready")
@@ -125,7 +123,6 @@ class Worker:
     def close(self) -> None:
         """Let go of all threads, without waiting for them."""
         self._load_thread.shutdown(wait=False, cancel_futures=True)
-        self.encode_thread.shutdown(wait=False, cancel_futures=True)
         if self._parts:
             self._parts.engine.close()
             self._parts.speech.close()
