@@ -27,10 +27,11 @@ import torch
 from PIL import Image
 from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, StoppingCriteria, StoppingCriteriaList
 
-from benchmarks.report import header, table
-from model.mind import Message, Mind, Picture
+from benchmarks.report import header, resident, table
+from model.mind import Message, Mind
 from model.presets import get_preset
 from model.settings import WorkerSettings, available_cores
+from model.sight import Picture
 from model.weights import prepare
 
 ROUNDS = 4
@@ -74,7 +75,7 @@ def plain(mind: Mind, text: str, picture: bytes | None) -> Seen:
     start = time.perf_counter()
     parts: tuple[str | Picture, ...] = (text,)
     if picture is not None:
-        parts = (Picture(Image.open(io.BytesIO(picture)).convert("RGB"), str(hash(picture))), text)
+        parts = (Picture(str(hash(picture)), lambda: Image.open(io.BytesIO(picture)).convert("RGB")), text)
     prompt = mind.encode([Message("user", parts)], max_new_tokens=ANSWER_TOKENS)
     clock = Clock()
     # Over the answer only, as the worker has it.
@@ -120,12 +121,6 @@ def through_worker(client: openai.OpenAI, text: str, picture: bytes | None) -> S
         if chunk.usage:
             tokens = chunk.usage.completion_tokens
     return seen(start, first, last, tokens)
-
-
-def resident(pid: int) -> float:
-    """Resident memory now, MiB (proc_pid_status(5))."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
 
 
 def start_worker() -> tuple[subprocess.Popen[bytes], openai.OpenAI, float]:

@@ -41,6 +41,12 @@ def header(title: str, *packages: str) -> str:
     )
 
 
+def resident(pid: int) -> float:
+    """Resident memory now, MiB (proc_pid_status(5))."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))) / 1024
+
+
 def table(head: list[str], rows: list[list[str]]) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]

@@ -48,6 +48,7 @@ class Answer:
         self._started = Started((), ())
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._first: Event | None = None
+        self._finished = False
         self._task = asyncio.create_task(Turn(worker, request, key, self._events.put_nowait).run())
         self._task.add_done_callback(lambda _: self._events.put_nowait(None))
         worker.turns.add(self._task)
@@ -55,7 +56,7 @@ class Answer:
 
     async def close(self) -> None:
         """End the turn if it still runs. Its slot is free when this returns."""
-        if not self._task.done():
+        if not self._task.done() and not self._finished:
             self._worker.metrics.cancelled.inc()
             self._task.cancel()
         await asyncio.wait([self._task])
@@ -111,6 +112,7 @@ class Answer:
     async def _next(self) -> Event:
         """The turn's next event, or what ended it."""
         event = await self._events.get()
+        self._finished = isinstance(event, Finished)
         if event is not None:
             return event
         if self._task.cancelled():
@@ -119,7 +121,8 @@ class Answer:
 
     def _chunks(self, event: Event) -> Iterator[ChatChunk]:
         if isinstance(event, Waiting):
-            yield self._chunk([], jnana=Jnana(queue_position=event.position))
+            # An empty delta: clients look at the first choice of whatever comes.
+            yield self._chunk([ChunkChoice(delta=Delta())], jnana=Jnana(queue_position=event.position))
         elif isinstance(event, Started):
             self._started = event
             heard = Jnana(hints=list(event.hints), transcripts=_transcripts(event.transcripts))

@@ -9,18 +9,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from model.audio import AudioError
+from model.audio import AudioError, AudioTooLong
 from model.engine import OutOfMemory, Sampling, Token
-from model.errors import bad_request, out_of_memory, queue_full, shutting_down, too_long
-from model.inputs import MAX_IMAGES, decode_base64, picture
-from model.mind import Message, Picture, Prompt, PromptTooLong
+from model.errors import bad_request, out_of_memory, queue_full, shutting_down, too_large, too_long
+from model.inputs import MAX_IMAGES, MAX_RECORDINGS, decode_base64, picture
+from model.mind import Message, Prompt, PromptTooLong
 from model.queue import QueueClosed, QueueFull
 from model.schema import MAX_STOP_LENGTH, MAX_STOPS, AudioPart, ChatMessage, ChatRequest, ImagePart
+from model.sight import Picture
 from model.speech import Transcript, UnknownLanguage
 from model.worker import Worker
 
 DEFAULT_ANSWER_TOKENS = 1024
 """Tokens of an answer when the client sets no limit: a small model that repeats itself must not fill the whole context."""
+
+LEAST_ANSWER_TOKENS = 16
+"""Tokens that must be left for an answer; a prompt that leaves less is too long, unless the client wants even less."""
+
+MOST_CHARACTERS_PER_TOKEN = 64
+"""Of a text of which nothing is known yet: more characters than this for every token of the context cannot fit, and are not
+even counted, which takes seconds for megabytes. English has 4."""
 
 SILENT = "(a recording without speech)"
 """Stands in a conversation where somebody sent a recording in which nobody speaks."""
@@ -103,9 +111,7 @@ class Turn:
 
     async def _messages(self) -> list[Message]:
         """The conversation as the mind takes it: recordings written down, pictures decoded."""
-        pictures = sum(isinstance(part, ImagePart) for message in self.request.messages for part in _parts(message))
-        if pictures > MAX_IMAGES:
-            raise bad_request(f"A request can hold at most {MAX_IMAGES} pictures.", code="too_many_images", param="messages")
+        self._check_amount([part for message in self.request.messages for part in _parts(message)])
         messages = [await self._message(message, f"messages.{at}") for at, message in enumerate(self.request.messages)]
         if messages[-1].role == "assistant":
             raise bad_request("The last message must be the user's.", param="messages")
@@ -114,6 +120,17 @@ class Turn:
         if all(isinstance(part, str) and not part.strip() for part in messages[-1].parts):
             raise bad_request("The last message is empty.", code="empty_message", param="messages")
         return messages
+
+    def _check_amount(self, parts: Sequence[str | ImagePart | AudioPart]) -> None:
+        if sum(isinstance(part, ImagePart) for part in parts) > MAX_IMAGES:
+            raise bad_request(f"A request can hold at most {MAX_IMAGES} pictures.", code="too_many_images", param="messages")
+        if sum(isinstance(part, AudioPart) for part in parts) > MAX_RECORDINGS:
+            message = f"A request can hold at most {MAX_RECORDINGS} recordings."
+            raise bad_request(message, code="too_many_recordings", param="messages")
+        characters = sum(len(part) for part in parts if isinstance(part, str))
+        limit = self.worker.parts.mind.context_length * MOST_CHARACTERS_PER_TOKEN
+        if characters > limit:
+            raise too_long(characters, limit, "characters")
 
     async def _message(self, message: ChatMessage, where: str) -> Message:
         parts: list[str | Picture] = []
@@ -137,21 +154,21 @@ class Turn:
         return transcript.text or SILENT
 
     def _encode(self, messages: Sequence[Message]) -> tuple[Prompt, Sampling]:
-        """Blocking. Without a limit from the client the answer gets what the context leaves."""
-        wanted = self.request.max_completion_tokens or self.request.max_tokens
+        """Blocking. The answer gets what the client wants of what the context leaves: many ask for more than there is."""
+        wanted = self.request.max_completion_tokens or self.request.max_tokens or DEFAULT_ANSWER_TOKENS
         try:
-            prompt = self.worker.parts.mind.encode(messages, max_new_tokens=wanted or 1)
+            prompt = self.worker.parts.mind.encode(messages, max_new_tokens=min(wanted, LEAST_ANSWER_TOKENS))
         except PromptTooLong as error:
             raise too_long(error.tokens, error.limit) from error
         room = self.worker.parts.mind.context_length - prompt.input_ids.shape[-1]
-        return prompt, self._sampling(wanted or min(room, DEFAULT_ANSWER_TOKENS))
+        return prompt, self._sampling(min(room, wanted))
 
     def _sampling(self, max_tokens: int) -> Sampling:
         request = self.request
         return Sampling(
             max_tokens=max_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
+            temperature=request.temperature or 0.0,
+            top_p=1.0 if request.top_p is None else request.top_p,
             stop=(*self.worker.parts.mind.preset.stop, *stop_strings(request)),
             seed=request.seed,
         )
@@ -163,6 +180,8 @@ async def transcribe(worker: Worker, key: str, data: bytes, language: str | None
         async with worker.speech_queue.slot(key):
             try:
                 transcript = await worker.parts.speech.transcribe(data, language)
+            except AudioTooLong as error:
+                raise too_large(str(error), code="invalid_audio", param=param) from error
             except AudioError as error:
                 raise bad_request(str(error), code="invalid_audio", param=param) from error
             except UnknownLanguage as error:

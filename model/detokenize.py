@@ -19,7 +19,8 @@ class Detokenizer:
     """Decodes a growing answer. Each call decodes only the last few tokens, whatever the length of the answer.
 
     Tokens are decoded together with those of the previous piece, because a token's text can depend on the one before it
-    (leading spaces); the same two windows as in Hugging Face's text-generation-inference.
+    (leading spaces); the same two windows as in Hugging Face's text-generation-inference. After bytes that are no text the
+    windows begin anew: they would change what is decoded beside them.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -34,7 +35,7 @@ class Detokenizer:
         text = self._decode(self._before + self._new)
         if text.endswith(REPLACEMENT) and len(self._new) < LONGEST_CHARACTER:
             return ""
-        self._before, self._new = self._new, []
+        self._before, self._new = [] if text.endswith(REPLACEMENT) else self._new, []
         return text[len(before) :]
 
     def _decode(self, tokens: list[int]) -> str:

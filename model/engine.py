@@ -29,13 +29,16 @@ from transformers import (
 from model.detokenize import Detokenizer, StopStrings
 from model.mind import Mind, Prompt
 
+LOWEST_TEMPERATURE = 1e-3
+"""Below it the likeliest token is taken: logits differ by more than float32 can tell apart in a softmax."""
+
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen, as in OpenAI's API. Temperature 0 takes the likeliest token."""
+    """How the next token is chosen, as in OpenAI's API. Temperature 0 and `top_p` 0 take the likeliest token."""
 
     max_tokens: int
     temperature: float = 0.0
@@ -115,7 +118,7 @@ class Engine:
             mind.preset.repetition_penalty, prompt_ignore_length=prompt.input_ids.shape[1]
         )
         processors = LogitsProcessorList([penalty])
-        if sampling.temperature > 0:
+        if sampling.temperature >= LOWEST_TEMPERATURE and sampling.top_p > 0:
             processors.append(_Sampler(sampling, mind.device))
         with torch.inference_mode(), _device_guarded():
             mind.model.generate(

@@ -43,8 +43,12 @@ def bad_request(message: str, *, code: str | None = None, param: str | None = No
     return ApiError(400, message, code=code, param=param)
 
 
-def too_long(tokens: int, limit: int) -> ApiError:
-    message = f"The conversation is {tokens} tokens long; with the answer that was asked for at most {limit} fit."
+def too_large(message: str, *, code: str, param: str) -> ApiError:
+    return ApiError(413, message, code=code, param=param)
+
+
+def too_long(length: int, limit: int, what: str = "tokens") -> ApiError:
+    message = f"The conversation is {length} {what} long, and the model reads at most {limit}."
     return bad_request(message, code="context_length_exceeded", param="messages")
 
 

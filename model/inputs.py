@@ -7,21 +7,27 @@ import binascii
 import contextlib
 import hashlib
 import io
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
+import structlog
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from model.errors import bad_request
-from model.mind import Picture
+from model.errors import ApiError, bad_request, too_large
+from model.sight import Picture
 
 MAX_IMAGE_BYTES = 20 * 2**20
 """Bytes of one encoded picture (OpenAI's limit)."""
 
 MAX_IMAGE_PIXELS = 64_000_000
-"""Pixels of one picture: beyond any phone's ordinary photo; 192 MB once decoded."""
+"""Pixels of one picture: beyond any phone's ordinary photo; 192 MB once decoded, 256 MB with transparency, and a copy."""
 
 MAX_IMAGES = 16
 """Pictures in one request: more do not fit into the context of the models we run."""
+
+MAX_RECORDINGS = 16
+"""Recordings in one request: each takes seconds to minutes to write down."""
 
 KEPT_SIDE = 2048
 """Pixels along the longer side of what is kept: the towers see 224, and small print stays readable for OCR."""
@@ -35,9 +41,14 @@ with contextlib.suppress(ImportError):
     register_heif_opener()
     FORMATS = (*FORMATS, "HEIF")
 
+log = structlog.get_logger(__name__)
+
 
 def picture(url: str, param: str) -> Picture:
-    """Decode a data: URI. Blocking. Raises ApiError (400, code invalid_image); `param` says where in the request it was."""
+    """A picture out of a data: URI: its header is read now, its pixels when it is looked at. Blocking.
+
+    Both raise ApiError (code invalid_image; 413 when too large, else 400); `param` says where in the request it was.
+    """
     scheme, _, rest = url.partition(":")
     if scheme.lower() != "data":
         message = "Pictures must be sent as data: URIs; this server does not fetch anything from the network."
@@ -46,19 +57,44 @@ def picture(url: str, param: str) -> Picture:
     if not comma or not header.lower().endswith(";base64"):
         raise bad_request("The data: URI of the picture is not base64.", code="invalid_image", param=param)
     if len(payload) * 3 // 4 > MAX_IMAGE_BYTES + 3:
-        message = f"The picture is larger than {MAX_IMAGE_BYTES // 2**20} MB."
-        raise bad_request(message, code="invalid_image", param=param)
+        raise too_large(f"The picture is larger than {MAX_IMAGE_BYTES // 2**20} MB.", code="invalid_image", param=param)
     data = decode_base64(payload, code="invalid_image", param=param)
+    with _explained(param), Image.open(io.BytesIO(data), formats=FORMATS) as unread:
+        if unread.width * unread.height > MAX_IMAGE_PIXELS:
+            raise _too_many_pixels(param)
+    return Picture(hashlib.sha256(data).hexdigest(), partial(_load, data, param))
+
+
+def _load(data: bytes, param: str) -> Image.Image:
+    """First frame, upright, RGB, at most KEPT_SIDE along the longer side."""
+    with _explained(param), Image.open(io.BytesIO(data), formats=FORMATS) as source:
+        source.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets JPEG decode large photos at a fraction of their size
+        image = _direct_colour(source)
+        image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)  # first of all: what follows makes copies
+        with contextlib.suppress(Exception):  # unreadable EXIF says nothing about the picture
+            image = ImageOps.exif_transpose(image)
+        return _rgb(image)
+
+
+@contextlib.contextmanager
+def _explained(param: str) -> Iterator[None]:
+    """Say what is wrong with a picture. Pillow's readers report damage with all sorts of exceptions."""
     try:
-        return Picture(_open(data), hashlib.sha256(data).hexdigest())
-    except _TooManyPixels as error:
-        message = f"The picture has more than {MAX_IMAGE_PIXELS // 1_000_000} million pixels."
-        raise bad_request(message, code="invalid_image", param=param) from error
+        yield
+    except ApiError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(param) from error
     except UnidentifiedImageError as error:
         raise bad_request("The picture is of no known format.", code="invalid_image", param=param) from error
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, OverflowError, MemoryError) as error:
-        # Pillow's readers report damage with any of these.
+    except Exception as error:
+        log.info("picture_refused", error=repr(error))
         raise bad_request("The picture is damaged.", code="invalid_image", param=param) from error
+
+
+def _too_many_pixels(param: str) -> ApiError:
+    message = f"The picture has more than {MAX_IMAGE_PIXELS // 1_000_000} million pixels."
+    return too_large(message, code="invalid_image", param=param)
 
 
 def decode_base64(payload: str, *, code: str, param: str) -> bytes:
@@ -69,29 +105,18 @@ def decode_base64(payload: str, *, code: str, param: str) -> bytes:
         raise bad_request("The data is not valid base64.", code=code, param=param) from error
 
 
-class _TooManyPixels(Exception):  # noqa: N818
-    pass
-
-
-def _open(data: bytes) -> Image.Image:
-    """First frame, upright, RGB, at most KEPT_SIDE along the longer side."""
-    try:
-        opened = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise _TooManyPixels from error
-    with opened as source:
-        if source.width * source.height > MAX_IMAGE_PIXELS:
-            raise _TooManyPixels
-        source.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets JPEG decode large photos at a fraction of their size
-        image = _rgb(ImageOps.exif_transpose(source))
-    image.thumbnail((KEPT_SIDE, KEPT_SIDE), Image.Resampling.LANCZOS)
+def _direct_colour(image: Image.Image) -> Image.Image:
+    """Without a palette, which could not be scaled."""
+    if image.mode in ("1", "P", "PA"):
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
+    image.load()
     return image
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _from_deep_grey(image)
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+    if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(white, layer).convert("RGB")

@@ -9,7 +9,6 @@ from typing import Literal
 
 import structlog
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 from transformers import (
@@ -30,7 +29,7 @@ from model.presets import Preset
 from model.projector import Projector
 from model.prompt import Placeholder, PromptWriter, Turn, spoken
 from model.quantize import Placement, place
-from model.sight import Eyes, Sight
+from model.sight import Eyes, Picture, Sight
 from model.weights import PreparedWeights, Progress, WeightsError
 
 log = structlog.get_logger(__name__)
@@ -40,14 +39,6 @@ HINT_TOKENS = 160
 QUESTION = "What is in this photo?"
 """What a picture without any words asks."""
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A decoded picture: RGB, already oriented; `digest` is the sha256 (hex) of the bytes it was received as."""
-
-    image: Image.Image
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -141,7 +132,7 @@ class Mind:
         hints: tuple[str, ...] = ()
         turns = []
         for message in messages:
-            sights = [self._eyes.look(part.image, part.digest, timings) for part in message.parts if isinstance(part, Picture)]
+            sights = [self._eyes.look(part, timings) for part in message.parts if isinstance(part, Picture)]
             if message.role == "user":
                 hints = self._hints(sights)
             if self.has_projector:

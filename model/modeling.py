@@ -155,15 +155,24 @@ class JnanaForConditionalGeneration(LlavaForConditionalGeneration):
         pixel_values: torch.Tensor | None = None,
         vision_features: torch.Tensor | None = None,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
         **kwargs: Any,
     ) -> LlavaCausalLMOutputWithPast:
-        """As Llava's; `vision_features` (pictures, tokens, tower width) stand for `pixel_values` seen before."""
+        """As Llava's; `vision_features` (pictures, tokens, tower width) stand for `pixel_values` seen before.
+
+        `logits_to_keep` is named here because `generate` looks for it in this signature: without it, it would compute (and
+        keep) logits over the whole vocabulary for every token of the prompt.
+        """
         if vision_features is not None:
             if pixel_values is not None:
                 raise ValueError("Give pixel_values or vision_features, not both.")
             mm_encoder_outputs = {"image": self.model.project(vision_features)}
         output: LlavaCausalLMOutputWithPast = super().forward(
-            input_ids=input_ids, pixel_values=pixel_values, mm_encoder_outputs=mm_encoder_outputs, **kwargs
+            input_ids=input_ids,
+            pixel_values=pixel_values,
+            mm_encoder_outputs=mm_encoder_outputs,
+            logits_to_keep=logits_to_keep,
+            **kwargs,
         )
         return output
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 PositionCallback = Callable[[int], None]
@@ -26,13 +26,17 @@ class QueueClosed(Exception):  # noqa: N818
 
 @dataclass(eq=False)
 class _Waiting:
+    round: int
     granted: asyncio.Future[None]
     on_position: PositionCallback | None
     position: int = 0
 
 
 class FairQueue:
-    """Hands out `slots` places round robin over the keys of conversations; at most `limit` requests wait.
+    """Hands out `slots` places in rounds, in which every conversation gets one; at most `limit` requests wait.
+
+    Start-time fair queueing (Goyal, Vin and Chen 1996) with requests of equal cost: who asks for the first time joins the
+    round that is being served, who asks again the one after their last. Inside a round: first come, first served.
 
     All methods belong to one event loop. A request stops waiting when its task is cancelled.
     """
@@ -42,12 +46,15 @@ class FairQueue:
         self.running = 0
         self._slots = slots
         self._closed = False
-        # Conversations in the order in which they are served; each has its own line, first come, first served.
-        self._lines: OrderedDict[str, deque[_Waiting]] = OrderedDict()
+        self._waiting: list[_Waiting] = []
+        """In the order in which they will be served if nobody else comes."""
+        self._round = 0
+        self._next_rounds: dict[str, int] = {}
+        """By conversation, as far as they are not the one being served."""
 
     @property
     def waiting(self) -> int:
-        return sum(len(line) for line in self._lines.values())
+        return len(self._waiting)
 
     def check(self) -> None:
         """Raises QueueFull or QueueClosed when `slot` would: to turn a request away before work is put into it."""
@@ -60,10 +67,12 @@ class FairQueue:
     async def slot(self, key: str, on_position: PositionCallback | None = None) -> AsyncIterator[None]:
         """Wait for a place and hold it inside the block. Raises QueueFull and QueueClosed."""
         self.check()
+        turn = max(self._round, self._next_rounds.get(key, 0))
+        self._next_rounds[key] = turn + 1
         if self.running < self._slots:
-            self.running += 1
+            self._take(turn)
         else:
-            await self._wait(key, on_position)
+            await self._wait(turn, on_position)
         try:
             yield
         finally:
@@ -72,56 +81,41 @@ class FairQueue:
     def close(self) -> None:
         """Let nobody in any more and send away (QueueClosed) all who wait; those who hold a place keep it."""
         self._closed = True
-        for waiting in self._order():
+        for waiting in self._waiting:
             if not waiting.granted.done():
                 waiting.granted.set_exception(QueueClosed())
-        self._lines.clear()
+        self._waiting.clear()
 
-    async def _wait(self, key: str, on_position: PositionCallback | None) -> None:
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), on_position)
-        self._lines.setdefault(key, deque()).append(waiting)
+    async def _wait(self, turn: int, on_position: PositionCallback | None) -> None:
+        waiting = _Waiting(turn, asyncio.get_running_loop().create_future(), on_position)
+        bisect.insort(self._waiting, waiting, key=lambda other: other.round)
         self._report()
         try:
             await waiting.granted
         except asyncio.CancelledError:
-            if waiting.granted.cancelled():
-                self._leave(key, waiting)
-            elif waiting.granted.exception() is None:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+                self._report()
+            elif not waiting.granted.cancelled() and waiting.granted.exception() is None:
                 self._release()  # the place was handed over in the very instant of the cancellation: pass it on
             raise
 
+    def _take(self, turn: int) -> None:
+        self.running += 1
+        self._round = max(self._round, turn)
+        self._next_rounds = {key: later for key, later in self._next_rounds.items() if later > self._round}
+
     def _release(self) -> None:
-        """Give the place to who is next; the conversation served goes to the back."""
         self.running -= 1
-        while self._lines and self.running < self._slots:
-            key, line = next(iter(self._lines.items()))
-            waiting = line.popleft()
-            self._lines.move_to_end(key)
-            if not line:
-                del self._lines[key]
+        while self._waiting and self.running < self._slots:
+            waiting = self._waiting.pop(0)
             if not waiting.granted.done():
                 waiting.granted.set_result(None)
-                self.running += 1
+                self._take(waiting.round)
         self._report()
 
-    def _leave(self, key: str, waiting: _Waiting) -> None:
-        line = self._lines.get(key)
-        if line and waiting in line:
-            line.remove(waiting)
-            if not line:
-                del self._lines[key]
-            self._report()
-
-    def _order(self) -> Iterator[_Waiting]:
-        """All who wait, in the order in which they will be served if nobody else comes."""
-        lines = [list(line) for line in self._lines.values()]
-        for turn in range(max(map(len, lines), default=0)):
-            for line in lines:
-                if turn < len(line):
-                    yield line[turn]
-
     def _report(self) -> None:
-        for position, waiting in enumerate(self._order(), start=1):
+        for position, waiting in enumerate(self._waiting, start=1):
             if position != waiting.position:
                 waiting.position = position
                 if waiting.on_position:

@@ -70,15 +70,15 @@ def _add_status_routes(app: FastAPI, worker: Worker) -> None:
 def _add_openai_routes(app: FastAPI, worker: Worker) -> None:
     @app.get("/v1/models")
     async def models() -> ModelList:
-        mind = worker.parts.mind
-        card = ModelCard(
-            id=mind.preset.name,
-            created=worker.created,
-            max_model_len=mind.context_length,
-            image_tokens=mind.picture_tokens,
-            capabilities=["text", "image", "audio"],
-        )
-        return ModelList(data=[card])
+        return ModelList(data=[_card(worker)])
+
+    @app.get("/v1/models/{name}")
+    async def model(name: str) -> ModelCard:
+        card = _card(worker)
+        if name != card.id:
+            message = f"There is no model '{name}' here; there is '{card.id}'."
+            raise ApiError(404, message, code="model_not_found", param="model")
+        return card
 
     @app.post("/v1/chat/completions")
     async def chat(body: ChatRequest, request: Request) -> Response:
@@ -120,6 +120,17 @@ def _add_openai_routes(app: FastAPI, worker: Worker) -> None:
         if response_format == "json":
             return JSONResponse(Transcription(text=transcript.text).model_dump())
         return JSONResponse(_verbose(transcript).model_dump())
+
+
+def _card(worker: Worker) -> ModelCard:
+    mind = worker.parts.mind
+    return ModelCard(
+        id=mind.preset.name,
+        created=worker.created,
+        max_model_len=mind.context_length,
+        image_tokens=mind.picture_tokens,
+        capabilities=["text", "image", "audio"],
+    )
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:

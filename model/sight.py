@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +17,18 @@ from model.vision import EfficientNetLiteModel, Preprocessing
 
 REMEMBERED = 256
 """Pictures whose sights are kept. One is at most 49 x 1280 floats: 250 kB, so 64 MB in all."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it was received; `digest` is the sha256 (hex) of its bytes.
+
+    It is decoded when it is looked at and not before: many may wait in memory, and most were seen in an earlier turn.
+    """
+
+    digest: str
+    load: Callable[[], Image.Image]
+    """Decodes it: RGB, upright. Blocking. May raise what tells the client that it is damaged."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +54,14 @@ class Eyes:
         self._recognise = hints and isinstance(self._tower, EfficientNetLiteModel)
         self._preprocess = Preprocessing.for_tower(self._tower.config)
         self._seen: OrderedDict[str, Sight] = OrderedDict()
-        self._lock = threading.Lock()
 
-    def look(self, image: Image.Image, digest: str, timings: dict[str, float]) -> Sight:
-        """The sight of a picture; adds the seconds of `vision` and `ocr` to `timings` when it is new."""
-        with self._lock:
-            if digest in self._seen:
-                self._seen.move_to_end(digest)
-                return self._seen[digest]
+    def look(self, picture: Picture, timings: dict[str, float]) -> Sight:
+        """The sight of a picture; adds the seconds of `vision` and `ocr` to `timings` when it is new. One thread at a time."""
+        if picture.digest in self._seen:
+            self._seen.move_to_end(picture.digest)
+            return self._seen[picture.digest]
         started = time.perf_counter()
+        image = picture.load()
         with torch.inference_mode():
             features = self._look_closely(image) if self._features else None
             recognition = self._name(image) if self._recognise else None
@@ -59,10 +70,9 @@ class Eyes:
         timings["vision"] += seen - started
         timings["ocr"] += time.perf_counter() - seen
         sight = Sight(features, recognition, text)
-        with self._lock:
-            self._seen[digest] = sight
-            while len(self._seen) > REMEMBERED:
-                self._seen.popitem(last=False)
+        self._seen[picture.digest] = sight
+        while len(self._seen) > REMEMBERED:
+            self._seen.popitem(last=False)
         return sight
 
     def _look_closely(self, image: Image.Image) -> torch.Tensor:

@@ -108,7 +108,7 @@ class Worker:
         return Health(
             status=self.status,
             busy=self.queue.running + self.speech_queue.running > 0,
-            queue=self.queue.waiting,
+            queue=self.queue.waiting + self.speech_queue.waiting,
             preset=self.settings.preset,
             device=str(self._parts.mind.device) if self._parts else self.settings.device,
             detail=self._detail,

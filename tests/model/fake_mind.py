@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from model.engine import Engine
-from model.mind import Message, Picture, Prompt, PromptTooLong
+from model.mind import Message, Prompt, PromptTooLong
 from model.presets import get_preset
 from model.settings import WorkerSettings
+from model.sight import Picture
 from model.speech import Segment, Transcript
 from model.weights import Progress
 from model.worker import Parts
@@ -77,6 +79,8 @@ class FakeMind:
         self.stop_token_ids = (self.tokenizer.convert_tokens_to_ids(END),)
         self.device = torch.device("cpu")
         self.seen: list[Sequence[Message]] = []
+        self.images: list[Image.Image] = []
+        """Those of the newest conversation."""
         torch.manual_seed(0)
         config = LlamaConfig(
             vocab_size=len(self.tokenizer),
@@ -102,7 +106,8 @@ class FakeMind:
         if ids.shape[-1] > self.context_length - max_new_tokens:
             raise PromptTooLong(ids.shape[-1], self.context_length - max_new_tokens)
         self.model.prompt_length = ids.shape[-1]
-        hints = tuple(f"{picture.image.width}x{picture.image.height}" for picture in pictures)
+        self.images = [picture.load() for picture in pictures]
+        hints = tuple(f"{image.width}x{image.height}" for image in self.images)
         return Prompt(ids, None, hints, {"vision": 0.0, "ocr": 0.0})
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:

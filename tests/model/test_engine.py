@@ -164,6 +164,9 @@ def test_bytes_that_are_no_text_do_not_hold_up_what_follows() -> None:
     detokenizer = Detokenizer(TOKENIZER)
     after = TOKENIZER.encode("ok", add_special_tokens=False)
     assert "".join(detokenizer.push(token) for token in [*stray, *after]) == "\ufffdok"
+    torn = Detokenizer(TOKENIZER)
+    balloons = TOKENIZER.encode("🎈🎈🎈", add_special_tokens=False)
+    assert "".join(torn.push(token) for token in [*stray * 8, *balloons]).endswith("\ufffd🎈🎈🎈")
     rambling = Detokenizer(TOKENIZER)
     assert "".join(rambling.push(token) for token in stray * 100) != ""
 

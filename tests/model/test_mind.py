@@ -15,13 +15,13 @@ from safetensors.torch import save_file
 from transformers import AutoModel, LogitsProcessorList, PhiForCausalLM, RepetitionPenaltyLogitsProcessor
 
 from model import sight
-from model.mind import HINT_TOKENS, Message, Mind, Picture, PromptTooLong
+from model.mind import HINT_TOKENS, Message, Mind, PromptTooLong
 from model.modeling import JnanaForConditionalGeneration
 from model.presets import PHI2, POCKET
 from model.projector import Projector
 from model.prompt import PromptWriter
 from model.quantize import place
-from model.sight import Eyes
+from model.sight import Eyes, Picture
 from model.weights import WeightsError, prepare
 from tests.model import tiny
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
@@ -32,7 +32,7 @@ def nothing(what: str, done: int, total: int) -> None:
 
 
 def picture(colour: str, digest: str | None = None) -> Picture:
-    return Picture(Image.new("RGB", (80, 60), colour), digest or colour)
+    return Picture(digest or colour, lambda: Image.new("RGB", (80, 60), colour))
 
 
 class CountingReader:
@@ -168,7 +168,7 @@ def pocket(pocket_home: Path) -> Mind:
 
 
 def photo(name: str) -> Picture:
-    return Picture(Image.fromarray(getattr(skimage.data, name)()).convert("RGB"), name)
+    return Picture(name, lambda: Image.fromarray(getattr(skimage.data, name)()).convert("RGB"))
 
 
 def answer(mind: Mind, *messages: Message) -> str:
@@ -204,7 +204,7 @@ def test_pocket_names_what_is_in_a_photo(name: str, right: Callable[[str], bool]
 
 @pytest.mark.pocket
 def test_pocket_says_when_it_does_not_know(pocket: Mind) -> None:
-    noise = Picture(Image.effect_noise((300, 300), 60).convert("RGB"), "noise")
+    noise = Picture("noise", lambda: Image.effect_noise((300, 300), 60).convert("RGB"))
     prompt = pocket.encode([Message("user", (noise, "What is this?"))], max_new_tokens=40)
     assert "unclear" in prompt.hints[0]
 
@@ -213,7 +213,7 @@ def test_pocket_says_when_it_does_not_know(pocket: Mind) -> None:
 def test_pocket_reads_a_sign(pocket: Mind) -> None:
     image = Image.new("RGB", (640, 300), (30, 90, 50))
     ImageDraw.Draw(image).text((40, 110), "Pool closed today", fill="white", font=ImageFont.load_default(48))
-    said = answer(pocket, Message("user", (Picture(image, "sign"), "What does the sign say?")))
+    said = answer(pocket, Message("user", (Picture("sign", lambda: image), "What does the sign say?")))
     assert "Pool closed" in said
 
 

@@ -154,3 +154,11 @@ def test_phi2s_real_dimensions_give_a_projector_of_15_086_080_parameters() -> No
     assert projector is not None
     assert sum(parameter.numel() for parameter in projector.parameters()) == 15_086_080
     assert model.lm_head.weight.shape[0] == 51200
+
+
+def test_generation_computes_logits_for_the_last_token_only() -> None:
+    model = tiny.model(tiny.phi_config(), tiny.lite_config())
+    seen: list[torch.Size] = []
+    model.lm_head.register_forward_hook(lambda _module, _inputs, logits: seen.append(logits.shape))
+    model.generate(torch.arange(1, 40)[None], max_new_tokens=2, do_sample=False)
+    assert [shape[1] for shape in seen] == [1, 1]

@@ -53,18 +53,27 @@ class Crowd:
 async def test_conversations_take_turns_and_each_keeps_its_order() -> None:
     crowd = Crowd(FairQueue(10))
     await crowd.arrive("a1", "a2", "a3", "b1", "c1", "b2")
-    assert await crowd.serve_all() == ["a1", "a2", "b1", "c1", "a3", "b2"]
+    assert await crowd.serve_all() == ["a1", "b1", "c1", "a2", "b2", "a3"]
     assert crowd.queue.running == crowd.queue.waiting == 0
 
 
 async def test_places_are_reported_when_they_change_and_only_then() -> None:
     crowd = Crowd(FairQueue(10))
     await crowd.arrive("a1", "a2", "a3", "b1")
-    assert dict(crowd.places) == {"a1": [], "a2": [1], "a3": [2, 3], "b1": [2]}  # b overtakes a's second in line
+    assert dict(crowd.places) == {"a1": [], "a2": [1, 2], "a3": [2, 3], "b1": [1]}  # a is being answered: b is next
     await crowd.cancel("a2")
-    assert crowd.places["a3"] == [2, 3, 1]
+    assert crowd.places["a3"] == [2, 3, 2]
     await crowd.serve_all()
-    assert crowd.places["b1"] == [2, 1]
+    assert crowd.places["a3"] == [2, 3, 2, 1]
+
+
+async def test_newcomers_cannot_starve_who_came_before() -> None:
+    crowd = Crowd(FairQueue(100))
+    await crowd.arrive("a1", "a2")
+    for newcomer in "bcdef":
+        await crowd.arrive(f"{newcomer}1")
+        await crowd.leave(crowd.served[-1])
+    assert crowd.served[:3] == ["a1", "b1", "a2"]
 
 
 async def test_it_holds_as_many_as_it_has_slots_and_turns_away_beyond_its_limit() -> None:

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from model.inputs import MAX_IMAGE_PIXELS
+from tests.bot.samples import huge_png
 from tests.model.fake_mind import CONTEXT
 from tests.model.serving import Running
 
@@ -108,7 +109,6 @@ def broken_pictures() -> dict[str, str]:
     side = int(MAX_IMAGE_PIXELS**0.5) + 1
     bomb = io.BytesIO()
     Image.new("1", (side, side)).save(bomb, "PNG")
-    huge = b"\x89PNG\r\n\x1a\n" + bytes.fromhex("0000000d49484452 0000c350 0000c350 08020000003d0d6e5a".replace(" ", ""))
 
     def uri(data: bytes) -> str:
         return f"data:image/png;base64,{base64.b64encode(data).decode()}"
@@ -121,14 +121,15 @@ def broken_pictures() -> dict[str, str]:
         "not base64": "data:image/png;base64,%%%",
         "no base64": "data:image/png,abc",
         "too many pixels": uri(bomb.getvalue()),
-        "50,000 x 50,000": uri(huge),
+        "50,000 x 50,000": uri(huge_png(50_000)),
     }
 
 
 @pytest.mark.parametrize(("what", "url"), broken_pictures().items(), ids=broken_pictures().keys())
 async def test_a_picture_that_cannot_be_read_is_refused_in_one_sentence(server: Running, what: str, url: str) -> None:
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.APIStatusError) as refused:
         await server.ask(photo(url))
+    assert refused.value.status_code == (413 if what in ("too many pixels", "50,000 x 50,000") else 400)
     assert refused.value.code == "invalid_image"
     assert "Traceback" not in refused.value.message
     assert (await server.ask()).choices  # and the next request works
@@ -159,23 +160,23 @@ async def test_odd_pictures_reach_the_mind_as_upright_rgb(
     server: Running, url: str, colour: tuple[int, int, int], request: pytest.FixtureRequest
 ) -> None:
     await server.ask(photo(url))
-    picture: Any = server.mind.seen[-1][0].parts[0]
-    assert picture.image.mode == "RGB"
-    assert picture.image.size == ((20, 40) if "turned" in request.node.name else (40, 20))
-    assert picture.image.getpixel((10, 10)) == pytest.approx(colour, abs=2)
+    [image] = server.mind.images
+    assert image.mode == "RGB"
+    assert image.size == ((20, 40) if "turned" in request.node.name else (40, 20))
+    assert image.getpixel((10, 10)) == pytest.approx(colour, abs=2)
 
 
 async def test_a_heic_photo_is_understood_where_its_reader_is_installed(server: Running) -> None:
     pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
     await server.ask(photo(data_uri(Image.new("RGB", (64, 64), "red"), "HEIF")))
-    picture: Any = server.mind.seen[-1][0].parts[0]
-    assert picture.image.getpixel((10, 10)) == pytest.approx((255, 0, 0), abs=8)
+    [image] = server.mind.images
+    assert image.getpixel((10, 10)) == pytest.approx((255, 0, 0), abs=8)
 
 
 async def test_a_large_photo_is_made_smaller(server: Running) -> None:
     await server.ask(photo(data_uri(Image.new("L", (6000, 3000)), "JPEG")))
-    picture: Any = server.mind.seen[-1][0].parts[0]
-    assert picture.image.size == (2048, 1024)
+    [image] = server.mind.images
+    assert image.size == (2048, 1024)
 
 
 async def test_a_recording_without_speech_is_told_apart(server: Running) -> None:
@@ -208,12 +209,32 @@ async def test_models_and_tokenize_tell_what_a_prompt_may_hold(server: Running) 
 
 
 async def test_a_conversation_beyond_the_context_is_refused_as_such(server: Running) -> None:
-    for text, limit in (("x" * 100_000, 10), ("x" * (CONTEXT - 20), 40)):
+    for text, limit in (("x" * 100_000, 10), ("x" * (CONTEXT - 10), 40)):
         with pytest.raises(openai.BadRequestError) as refused:
             await server.ask(text, max_tokens=limit)
         assert refused.value.code == "context_length_exceeded"
-    fits = await server.ask("x" * (CONTEXT - 20), max_tokens=None)
-    assert fits.usage.total_tokens <= CONTEXT
+    for limit in (None, 100_000):  # many clients ask for more than there is
+        fits = await server.ask("x" * (CONTEXT - 20), max_tokens=limit)
+        assert fits.usage.total_tokens <= CONTEXT
+
+
+async def test_what_is_optional_may_be_null(server: Running) -> None:
+    nothing = ("temperature", "top_p", "stream", "stop", "seed", "max_tokens")
+    body = {"messages": [{"role": "user", "content": "hi"}], "stream_options": {"include_usage": None}} | dict.fromkeys(nothing)
+    answer = await server.http.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("options", [{"temperature": 1e-38}, {"temperature": 1e-46}, {"temperature": 1.0, "top_p": 0}])
+async def test_hardly_any_randomness_is_none(server: Running, options: dict[str, float]) -> None:
+    greedy = (await server.ask()).choices[0].message.content
+    assert (await server.ask(**options)).choices[0].message.content == greedy
+
+
+async def test_a_model_can_be_asked_for_by_name(server: Running) -> None:
+    assert (await server.openai.models.retrieve("pocket")).id == "pocket"
+    with pytest.raises(openai.NotFoundError):
+        await server.openai.models.retrieve("gpt-4")
 
 
 BAD_BODIES: dict[str, dict[str, Any]] = {

@@ -65,7 +65,8 @@ async def test_who_waits_is_told_each_place_in_the_queue(server: Running) -> Non
     async def positions(user: str) -> list[int]:
         told = []
         async for chunk in await server.ask(stream=True, user=user):
-            told += [chunk.model_extra["jnana"].get("queue_position")] if not chunk.choices else []
+            assert chunk.choices[0].delta  # clients look at the first choice of whatever comes
+            told += [(chunk.model_extra.get("jnana") or {}).get("queue_position")]
         return [place for place in told if place is not None]
 
     tasks = []
@@ -89,7 +90,7 @@ async def test_conversations_take_turns(server: Running) -> None:
             tasks.append(asyncio.create_task(ask(name)))
             await server.wait_for_health(busy=True, queue=waiting)
     await asyncio.gather(*tasks)
-    assert done == ["a1", "a2", "b1", "a3", "a4"]
+    assert done == ["a1", "b1", "a2", "a3", "a4"]
 
 
 async def test_a_full_queue_turns_away_with_retry_after() -> None:
@@ -179,12 +180,14 @@ async def test_with_a_key_only_health_is_open() -> None:
 async def test_metrics_count_what_happened(server: Running) -> None:
     whole = await server.ask()
     await server.openai.audio.transcriptions.create(model="m", file=("a.ogg", b"hello"))
+    [chunk async for chunk in await server.ask(stream=True)]
     text = (await server.http.get("/metrics")).text
-    assert f"jnana_prompt_tokens_total {float(whole.usage.prompt_tokens)}" in text
-    assert f"jnana_answer_tokens_total {float(whole.usage.completion_tokens)}" in text
-    assert 'jnana_requests_total{route="/v1/chat/completions",status="200"} 1.0' in text
+    assert "jnana_requests_cancelled_total 0.0" in text
+    assert f"jnana_prompt_tokens_total {2.0 * whole.usage.prompt_tokens}" in text
+    assert f"jnana_answer_tokens_total {2.0 * whole.usage.completion_tokens}" in text
+    assert 'jnana_requests_total{route="/v1/chat/completions",status="200"} 2.0' in text
     assert "jnana_speech_seconds_total 1.5" in text
-    assert "jnana_time_to_first_token_seconds_count 1.0" in text
+    assert "jnana_time_to_first_token_seconds_count 2.0" in text
     assert "jnana_ready 1.0" in text
 
 
