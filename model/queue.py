@@ -35,8 +35,8 @@ class _Waiting:
 class FairQueue:
     """Hands out `slots` places in rounds, in which every conversation gets one; at most `limit` requests wait.
 
-    Start-time fair queueing (Goyal, Vin and Chen 1996) with requests of equal cost: who asks for the first time joins the
-    round that is being served, who asks again the one after their last. Inside a round: first come, first served.
+    After start-time fair queueing (Goyal, Vin and Cheng 1996), with requests of equal cost: who asks for the first time joins
+    the round that is being served, who asks again the one after their last. Inside a round: first come, first served.
 
     All methods belong to one event loop. A request stops waiting when its task is cancelled.
     """
@@ -102,7 +102,8 @@ class FairQueue:
 
     def _take(self, turn: int) -> None:
         self.running += 1
-        self._round = max(self._round, turn)
+        # Up to who waits in front: whoever comes from now on cannot overtake them.
+        self._round = max([self._round, turn, *(waiting.round for waiting in self._waiting[:1])])
         self._next_rounds = {key: later for key, later in self._next_rounds.items() if later > self._round}
 
     def _release(self) -> None:
