@@ -33,6 +33,8 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xfa", "mp3"),
     (0, b"\xff\xf3", "mp3"),
     (0, b"\xff\xf2", "mp3"),
+    (0, b"\xff\xe3", "mp3"),  # MPEG 2.5: 8 to 12 kHz
+    (0, b"\xff\xe2", "mp3"),
 )
 """(offset, magic bytes, FFmpeg demuxer). FFmpeg is never left to guess: it would also follow playlists to files and hosts."""
 
@@ -68,7 +70,7 @@ def decode(data: bytes) -> Samples:
             if container.duration is not None and container.duration / av.time_base > MAX_SECONDS:
                 raise AudioTooLong
             chunks = list(_bounded(_samples(container)))
-    except av.error.FFmpegError as error:
+    except (av.error.FFmpegError, ValueError) as error:
         raise AudioBroken("The recording is damaged.") from error
     if not chunks:
         raise AudioBroken("The recording is damaged or empty.")
@@ -80,18 +82,38 @@ def _sniff(data: bytes) -> str | None:
 
 
 def _samples(container: av.container.InputContainer) -> Iterator[npt.NDArray[np.int16]]:
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+    resampler = _Resampler()
     for packet in container.demux(audio=0):
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
             continue  # a damaged packet is a click in the recording, not its end
         for frame in frames:
-            frame.pts = None  # jumping time stamps would be filled with silence
-            for resampled in resampler.resample(frame):
-                yield resampled.to_ndarray()[0]
-    for resampled in resampler.resample(None):
-        yield resampled.to_ndarray()[0]
+            yield from resampler.resample(frame)
+    yield from resampler.flush()
+
+
+class _Resampler:
+    """Any frames to mono at SAMPLE_RATE, also when their form changes in the middle (joined MP3s)."""
+
+    def __init__(self) -> None:
+        self._form: object = None
+        self._inner: av.AudioResampler | None = None
+
+    def resample(self, frame: av.AudioFrame) -> Iterator[npt.NDArray[np.int16]]:
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if form != self._form:
+            yield from self.flush()
+            self._form, self._inner = form, av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+        frame.pts = None  # jumping time stamps would be filled with silence
+        yield from self._samples(frame)
+
+    def flush(self) -> Iterator[npt.NDArray[np.int16]]:
+        yield from self._samples(None)
+
+    def _samples(self, frame: av.AudioFrame | None) -> Iterator[npt.NDArray[np.int16]]:
+        for resampled in self._inner.resample(frame) if self._inner else ():
+            yield resampled.to_ndarray()[0]
 
 
 def _bounded(chunks: Iterator[npt.NDArray[np.int16]]) -> Iterator[npt.NDArray[np.int16]]:

@@ -112,7 +112,8 @@ def convert_pickled(source: Path, target: Path) -> None:
     """A pytorch_model.bin, read without running any code in it, as safetensors."""
     tensors: dict[str, torch.Tensor] = torch.load(source, map_location="cpu", weights_only=True)
     # Tensors that share memory are refused by safetensors; copies cost a little disk, no correctness.
-    save_file({name: tensor.clone() for name, tensor in tensors.items()}, target, metadata={"format": "pt"})
+    copies = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+    save_file(copies, target, metadata={"format": "pt"})
 
 
 CONVERTERS: dict[str, Callable[[Sequence[Path], Path, Step], None]] = {

@@ -162,6 +162,7 @@ class _Listener(StoppingCriteria):
         self._cancelled = cancelled
         self._emit = emit
         self._tokens = 0
+        self._begun = False
         self._stopped = False
         self._started = time.perf_counter()
         self._first = self._started
@@ -175,15 +176,22 @@ class _Listener(StoppingCriteria):
             self._stopped = True
         else:
             text, self._stopped = self._stop_strings.push(self._detokenizer.push(token))
-            if text:
+            if text := self._from_first_word(text):
                 self._emit(Token(text, self._tokens))
         return torch.tensor([self._stopped or self._cancelled.is_set()], device=input_ids.device)
+
+    def _from_first_word(self, text: str) -> str:
+        """Without the space that belongs to the template ("Output:" leaves it to the model)."""
+        if not self._begun:
+            text = text.lstrip(" ")
+            self._begun = bool(text)
+        return text
 
     def finish(self) -> None:
         """Emit what was held back, and how it ended. A character that is still half is dropped."""
         self._emit(
             Token(
-                text=self._stop_strings.flush(),
+                text=self._from_first_word(self._stop_strings.flush()),
                 tokens=self._tokens,
                 finish_reason="stop" if self._stopped else "length",
                 prefill=self._first - self._started,

@@ -18,6 +18,8 @@ CHUNK = 4 * 2**20
 MANIFEST = "manifest.json"
 PARTIAL = ".partial-"
 """Marks a folder that is being written; one that is found later was left by a killed process."""
+REPLACED = ".replaced"
+"""Marks a folder whose successor is about to take its place."""
 
 
 def sha256(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
@@ -38,28 +40,35 @@ def write_manifest(folder: Path, sources: Mapping[str, str], on_bytes: Callable[
     (folder / MANIFEST).write_text(json.dumps(content, indent=1) + "\n")
 
 
-def check_manifest(folder: Path, sources: Mapping[str, str] | None, on_bytes: Callable[[int], None]) -> str | None:
-    """What is wrong with a folder, in a few words; None: every file is as it was written.
+def check_manifest(
+    folder: Path, sources: Mapping[str, str] | None, on_bytes: Callable[[int], None], pinned: Mapping[str, str] | None = None
+) -> str | None:
+    """What is wrong with a folder, in a few words; None: every file is as it was written, and there are no others.
 
-    `sources`: what it must have been made of; None accepts anything.
+    `sources`: what it must have been made of; None accepts anything. `pinned`: sha256 by name, whatever the manifest says.
     """
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        files: dict[str, dict[str, str | int]] = manifest["files"]
-        made_of: dict[str, str] = manifest["sources"]
+        recorded = {str(name): (int(file["size"]), str(file["sha256"])) for name, file in manifest["files"].items()}
+        made_of = dict(manifest["sources"])
     except FileNotFoundError:
         return "its manifest is missing"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "its manifest is damaged"
     if sources is not None and made_of != dict(sources):
         return "it was made from other files"
-    for name, expected in files.items():
-        path = folder / name
-        if not path.is_file():
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {MANIFEST}
+    for name in sorted(recorded.keys() | found):
+        if name not in found:
             return f"{name} is missing"
-        if path.stat().st_size != expected["size"] or sha256(path, on_bytes) != expected["sha256"]:
+        if name not in recorded:
+            return f"{name} does not belong there"
+        size, digest = recorded[name]
+        if (folder / name).stat().st_size != size or sha256(folder / name, on_bytes) != digest:
             return f"{name} was changed"
-    return None
+    if any(recorded.get(name, (0, ""))[1] != digest for name, digest in (pinned or {}).items()):
+        return "it holds other weights than the pinned ones"
+    return None if recorded else "it is empty"
 
 
 @contextlib.contextmanager
@@ -72,16 +81,23 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def remove_leftovers(parent: Path) -> None:
-    """Delete what killed processes left unfinished; call it with the lock held."""
+    """Delete what killed processes left unfinished, and put back what they had moved away; call it with the lock held."""
     for path in parent.glob(f"*{PARTIAL}*"):
         shutil.rmtree(path, ignore_errors=True)
+    for old in parent.glob(f".*{REPLACED}"):
+        target = parent / old.name.removeprefix(".").removesuffix(REPLACED)
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.rename(target)
 
 
 @contextlib.contextmanager
 def appearing(target: Path) -> Iterator[Path]:
     """A folder to fill that becomes `target` when the block ends well, and vanishes when it does not.
 
-    Everything is on the disk before the rename, so that a power cut leaves the old state or the new one.
+    Everything is on the disk before the rename, so that a power cut leaves the old state or the new one. One between the two
+    renames leaves both under other names; `remove_leftovers` puts the old one back.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}{PARTIAL}", dir=target.parent))
@@ -92,8 +108,8 @@ def appearing(target: Path) -> Iterator[Path]:
             _sync(path)
         _sync(partial)
         if target.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{target.name}{PARTIAL}", dir=target.parent))
-            target.rename(old / target.name)
+            old = target.with_name(f".{target.name}{REPLACED}")
+            target.rename(old)
             partial.rename(target)
             shutil.rmtree(old, ignore_errors=True)
         else:

@@ -20,7 +20,7 @@ MIN_CHARACTERS = 2
 
 
 class Reader:
-    """One instance of rapidocr, used by one thread at a time; made at first use (about a second)."""
+    """One instance of rapidocr, used by one thread at a time; making it takes about a second."""
 
     def __init__(self, threads: int) -> None:
         from rapidocr import RapidOCR  # loads onnxruntime and opencv

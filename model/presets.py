@@ -39,7 +39,11 @@ class Component:
     assembled_sha256: str = ""
     """Of the file that a converter puts together out of parts."""
     patterns: tuple[str, ...] = ()
-    """Which files of the hub repository are needed."""
+    """Which files of the hub repository are taken, as far as they are there."""
+    needs: tuple[tuple[str, ...], ...] = ()
+    """Files without which the folder cannot be loaded; of each group one."""
+    model_types: tuple[str, ...] = ()
+    """What config.json may say that it is; empty: anything."""
 
 
 @dataclass(frozen=True)
@@ -87,16 +91,19 @@ IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of a vocabulary, not of a login
 END_OF_TURN = "<|end_of_turn|>"
 PAD_TOKEN = "<|pad|>"  # noqa: S105
 
+WEIGHTS = ("*.safetensors", "pytorch_model.bin")
+"""Forms in which transformers stores weights; the second one is pickled and converted when it is pulled."""
+
 PHI2_TEMPLATE = (
     "{% for message in messages %}"
     "{% if message['role'] == 'system' %}{{ message['content'] + '\n\n' }}"
     "{% elif message['role'] == 'user' %}{{ 'Instruct: ' + message['content'] + '\n' }}"
-    "{% else %}{{ 'Output: ' + message['content'] + '<|end_of_turn|>\n' }}{% endif %}"
+    "{% else %}{{ 'Output: ' + message['content'] + '\n' }}{% endif %}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Output:' }}{% endif %}"
 )
-"""The question-and-answer form that phi-2's card documents (https://huggingface.co/microsoft/phi-2), with an end-of-turn
-token on a spare row, so that an answer's end never depends on a word people might write."""
+"""The question-and-answer form that phi-2's card documents (https://huggingface.co/microsoft/phi-2). Answers end with a
+line break: the end-of-turn token lies on a spare row that nobody has trained yet, and would only be noise in a prompt."""
 
 POCKET = Preset(
     name="pocket",
@@ -197,20 +204,25 @@ PHI2 = Preset(
             licence="MIT",
             size=5_562_000_000,
             patterns=("*.json", "*.safetensors", "merges.txt", "LICENSE"),
+            needs=(("config.json",), WEIGHTS, ("tokenizer.json", "vocab.json")),
+            model_types=("phi",),
         ),
         "tower": Component(
             title="CLIP ViT-B/32",
             source="openai/clip-vit-base-patch32",
             licence="MIT",
             size=605_000_000,
-            patterns=("config.json", "preprocessor_config.json", "*.safetensors"),
+            patterns=("config.json", "*.safetensors"),
+            needs=(("config.json",), WEIGHTS),
+            model_types=("clip", "clip_vision_model"),
         ),
         "speech": Component(
             title="Whisper small",
             source="Systran/faster-whisper-small",
             licence="MIT",
             size=486_000_000,
-            patterns=("config.json", "model.bin", "tokenizer.json", "vocabulary.txt"),
+            patterns=("config.json", "model.bin", "tokenizer.json", "vocabulary.*"),
+            needs=(("config.json",), ("model.bin",), ("tokenizer.json",), ("vocabulary.*",)),
         ),
     },
     context_length=2048,

@@ -79,23 +79,27 @@ class PromptWriter:
         stand_ins = [{"role": turn.role, "content": f"{_OPEN}{index}{_CLOSE}"} for index, turn in enumerate(turns)]
         written = str(self.tokenizer.apply_chat_template(stand_ins, tokenize=False, add_generation_prompt=True))
         ids: list[int] = []
+        space = ""
         for position, piece in enumerate(_SLOT.split(written)):
             if position % 2:  # re.split: every second piece is what the group caught
-                ids += self._content_ids(turns[int(piece)])
-            elif piece:
-                ids += self._template_text.encode(piece, add_special_tokens=False).ids
+                ids += self._content_ids(turns[int(piece)], space)
+                continue
+            # A word and the space before it are one token: a space at the end of the template's text goes with the content.
+            space = " " if piece.endswith(" ") else ""
+            if template := piece.removesuffix(" "):
+                ids += self._template_text.encode(template, add_special_tokens=False).ids
         return ids
 
     def _with_system(self, turns: Sequence[Turn]) -> list[Turn]:
         """The preset's system message where the conversation brings none, and a word on photos while one is new."""
         has_own = bool(turns) and turns[0].role == "system"
-        words: list[str | None] = [str(piece) for piece in turns[0].pieces] if has_own else [self._system_prompt]
-        if turns and turns[-1].pictures:
-            words.append(self._photo_prompt)
-        text = " ".join(word for word in words if word)
-        return [*([Turn("system", (text,))] if text else []), *turns[has_own:]]
+        pieces: list[str | Placeholder] = list(turns[0].pieces) if has_own else [self._system_prompt or ""]
+        if turns and turns[-1].pictures and self._photo_prompt:
+            pieces.append(f" {self._photo_prompt}" if any(pieces) else self._photo_prompt)
+        return [*([Turn("system", tuple(pieces))] if any(pieces) else []), *turns[has_own:]]
 
-    def _content_ids(self, turn: Turn) -> list[int]:
+    def _content_ids(self, turn: Turn, space: str) -> list[int]:
+        """`space`: what the template wants in front of the words."""
         ids: list[int] = []
         for piece in turn.pieces:
             if isinstance(piece, Placeholder):
@@ -103,7 +107,8 @@ class PromptWriter:
                     raise ValueError("This preset's template has no image token.")
                 ids += [self.image_token_id] * self.image_tokens
             else:
-                ids += self.text_ids(piece)
+                ids += self.text_ids(space + piece)
+                space = ""
         return ids
 
 

@@ -23,7 +23,7 @@ class Placement:
 
 
 def place(preset: Preset, device: str) -> Placement:
-    """Decide for `device`: auto, cpu, cuda or cuda:N. Raises WeightsError when the machine cannot do what is asked for."""
+    """Decide for `device`: auto, cpu, cuda, cuda:N or mps. Raises WeightsError when the machine cannot do what is asked for."""
     has_cuda = torch.cuda.is_available()
     if device == "auto":
         if preset.needs_cuda and not has_cuda:
@@ -35,6 +35,10 @@ def place(preset: Preset, device: str) -> Placement:
     if device.startswith("cuda") and not has_cuda:
         raise WeightsError(f"MODEL_DEVICE={device} was asked for, and no NVIDIA GPU was found: set MODEL_DEVICE=cpu.")
     where = torch.device(device)
+    if where.type == "cuda" and (where.index or 0) >= torch.cuda.device_count():
+        raise WeightsError(f"MODEL_DEVICE={device}: this machine has {torch.cuda.device_count()} GPU(s), counted from 0.")
+    if where.type == "mps" and not torch.backends.mps.is_available():
+        raise WeightsError("MODEL_DEVICE=mps was asked for, and this is no Mac with Metal: set MODEL_DEVICE=cpu.")
     if where.type == "cuda" and preset.needs_cuda:
         quantised = BitsAndBytesConfig(
             load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import structlog
 from faster_whisper import WhisperModel
 from faster_whisper.transcribe import Segment as WhisperSegment
@@ -30,6 +31,10 @@ MIN_LOG_PROBABILITY = -1.0
 MAX_COMPRESSION_RATIO = 2.4
 """The three thresholds of Whisper's reference implementation (transcribe.py): text that is probably not speech, that the
 model hardly believes in, or that repeats itself is what it dreams up over noise."""
+
+
+ENCODED_FRAMES = 3000
+"""Spectrogram frames that Whisper's encoder takes: 30 seconds (Radford et al. 2022, section 2.2)."""
 
 
 class UnknownLanguage(ValueError):  # noqa: N818 - read as a condition where it is caught
@@ -116,13 +121,18 @@ class Speech:
 
 def _load(folder: Path, device: str, threads: int) -> tuple[WhisperModel, str]:
     if device.startswith("cuda"):
-        index = int(device.partition(":")[2] or 0)
         try:
-            return WhisperModel(str(folder), device="cuda", device_index=index, compute_type="float16"), "cuda"
+            return _load_on_cuda(folder, int(device.partition(":")[2] or 0)), "cuda"
         except (RuntimeError, ValueError) as error:
-            # CTranslate2 needs its own CUDA libraries; without them speech works on the CPU.
             log.warning("speech_on_cpu", reason=str(error))
     return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads), "cpu"
+
+
+def _load_on_cuda(folder: Path, index: int) -> WhisperModel:
+    model = WhisperModel(str(folder), device="cuda", device_index=index, compute_type="float16")
+    # CTranslate2 opens CUDA's libraries, which may not be there, when it first needs them: not with a person's voice note.
+    model.encode(np.zeros((model.model.n_mels, ENCODED_FRAMES), dtype=np.float32))
+    return model
 
 
 def _dreamt(segment: WhisperSegment) -> bool:

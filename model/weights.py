@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib.util
+import json
 import pickle  # its exception only: nothing is unpickled here
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -117,10 +118,11 @@ def pull(preset: Preset, home: Path, sources: Mapping[Part, Path], progress: Pro
     with _explained(preset, home), locked(home / "models" / f"{preset.name}.lock"):
         remove_leftovers(home / "models" / preset.name)
         for part, component in preset.components.items():
-            if component.converter is not None:
-                continue
             folder = folder_of(preset, home, part)
-            if part in sources:
+            if component.converter is not None:
+                if part in sources:
+                    raise WeightsError(f"{component.title} comes from installed packages; no folder can be given for it.")
+            elif part in sources:
                 _import_folder(component, sources[part], folder, progress)
             elif not folder.exists() or _check(component, folder, progress) is not None:
                 download = folder.parent / f".{part}.download"
@@ -137,7 +139,8 @@ def _sources(component: Component) -> dict[str, str]:
 def _check(component: Component, folder: Path, progress: Progress) -> str | None:
     total = max(1, sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
     expected = _sources(component) if component.converter is not None else None
-    return check_manifest(folder, expected, _counting(f"Checking {component.title}", total, progress))
+    pinned = {"model.bin": component.assembled_sha256} if component.assembled_sha256 else {}
+    return check_manifest(folder, expected, _counting(f"Checking {component.title}", total, progress), pinned)
 
 
 def _counting(what: str, total: int, progress: Progress) -> Callable[[int], None]:
@@ -223,25 +226,41 @@ def _unreachable(component: Component, error: Exception) -> WeightsError:
 def _import_folder(component: Component, source: Path, folder: Path, progress: Progress) -> None:
     """Take over a folder in the hub's form; files are hard-linked where the disk allows it."""
     source = source.expanduser().resolve()
-    is_speech = "model.bin" in component.patterns
-    weights = list(source.glob("model.bin" if is_speech else "*.safetensors"))
-    pickled = source / "pytorch_model.bin"
-    if not (source / "config.json").is_file() or not (weights or (not is_speech and pickled.is_file())):
-        wanted = "model.bin" if is_speech else "*.safetensors"
-        raise WeightsError(f"{source} does not hold {component.title}: it needs config.json and {wanted}.")
+    _require(component, source)
     with appearing(folder) as partial:
         for path in sorted(path for path in source.iterdir() if any(path.match(pattern) for pattern in component.patterns)):
             _link_or_copy(path.resolve(), partial / path.name)
-        if not weights:
-            from model.convert import convert_pickled  # imports torch
-
-            try:
-                convert_pickled(pickled, partial / "model.safetensors")
-            except (pickle.UnpicklingError, RuntimeError) as error:
-                raise WeightsError(
-                    f"{pickled} does not hold plain weights: get {component.title} from another place."
-                ) from error
+        if "*.safetensors" in component.patterns and not list(source.glob("*.safetensors")):
+            _convert_pickled(component, source / "pytorch_model.bin", partial / "model.safetensors")
         write_manifest(partial, {"from": component.source}, _counting(f"Recording {component.title}", component.size, progress))
+
+
+def _require(component: Component, source: Path) -> None:
+    """Raise WeightsError unless a folder is of the component's kind and whole, so that it will load."""
+    wrong = f"{source} does not hold {component.title}:"
+    missing = [group for group in component.needs if not any(path for pattern in group for path in source.glob(pattern))]
+    if missing:
+        raise WeightsError(f"{wrong} it needs {', '.join(' or '.join(group) for group in missing)}.")
+    try:
+        kind = json.loads((source / "config.json").read_text()).get("model_type")
+        index = source / "model.safetensors.index.json"
+        shards = set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else set()
+    except (ValueError, KeyError, AttributeError) as error:
+        raise WeightsError(f"{wrong} its JSON files are damaged.") from error
+    if component.model_types and kind not in component.model_types:
+        raise WeightsError(f"{wrong} its config.json says that it is '{kind}', not '{component.model_types[0]}'.")
+    for shard in sorted(shards):
+        if not (source / shard).is_file():
+            raise WeightsError(f"{wrong} {shard} is missing.")
+
+
+def _convert_pickled(component: Component, pickled: Path, target: Path) -> None:
+    from model.convert import convert_pickled  # imports torch
+
+    try:
+        convert_pickled(pickled, target)
+    except (pickle.UnpicklingError, RuntimeError, ValueError) as error:
+        raise WeightsError(f"{pickled} does not hold plain weights: get {component.title} from another place.") from error
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

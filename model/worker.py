@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import structlog
+import torch
 
 from model.engine import Engine
 from model.errors import load_failed, loading
 from model.metrics import Metrics
 from model.mind import Mind
-from model.presets import get_preset
+from model.presets import Preset, get_preset
 from model.queue import FairQueue
 from model.schema import Health
 from model.settings import WorkerSettings
 from model.speech import Speech
-from model.weights import Progress, WeightsError, prepare
+from model.weights import PreparedWeights, Progress, WeightsError, prepare
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,19 @@ def load_parts(settings: WorkerSettings, progress: Progress) -> Parts:
     """Prepare the preset's weights if need be, and load them."""
     preset = get_preset(settings.preset)
     weights = prepare(preset, settings.home, progress)
+    try:
+        return _load(preset, weights, settings, progress)
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except (OSError, ValueError, LookupError, AttributeError, RuntimeError) as error:  # what libraries raise about files
+        log.exception("weights_unfit")
+        raise WeightsError(
+            f"The preset {preset.name} in {settings.home / 'models' / preset.name} cannot be loaded "
+            f"({type(error).__name__}; the log says more): run `jnana models pull {preset.name}` again."
+        ) from error
+
+
+def _load(preset: Preset, weights: PreparedWeights, settings: WorkerSettings, progress: Progress) -> Parts:
     threads = settings.cpu_threads()
     mind = Mind.load(
         preset,

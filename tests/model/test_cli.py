@@ -57,7 +57,9 @@ def test_pull_explains_what_it_needs(tmp_path: Path) -> None:
     assert "MODEL_PRESET=gpt4: There is no preset 'gpt4'; there are: pocket, phi2." in unknown.stderr
     empty = jnana("models", "pull", "phi2", "--language-model", str(tmp_path))
     assert empty.returncode == 3
-    assert empty.stderr.strip().endswith("it needs config.json and *.safetensors.")
+    assert empty.stderr.strip().endswith(
+        "it needs config.json, *.safetensors or pytorch_model.bin, tokenizer.json or vocab.json."
+    )
     assert "Traceback" not in unknown.stderr + empty.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 from collections.abc import Callable
@@ -41,6 +42,8 @@ def test_a_whole_folder_checks_out(tmp_path: Path) -> None:
         (lambda folder: (folder / "manifest.json").unlink(), "its manifest is missing"),
         (lambda folder: (folder / "manifest.json").write_text('{"files": '), "its manifest is damaged"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "its manifest is damaged"),
+        (lambda folder: (folder / "manifest.json").write_text('{"files": null, "sources": {}}'), "its manifest is damaged"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "tokenizer.json does not belong there"),
     ],
 )
 def test_every_damage_is_noticed(damage: Callable[[Path], object], said: str, tmp_path: Path) -> None:
@@ -72,6 +75,24 @@ def test_a_new_folder_takes_the_old_ones_place(tmp_path: Path) -> None:
     make(tmp_path / "folder")
     make(tmp_path / "folder", b"newer weights")
     assert (tmp_path / "folder/model.bin").read_bytes() == b"newer weights"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_weights_other_than_the_pinned_ones_are_noticed(tmp_path: Path) -> None:
+    make(tmp_path / "folder")
+    right, wrong = hashlib.sha256(b"weights").hexdigest(), "0" * 64
+    assert check_manifest(tmp_path / "folder", SOURCES, nothing, {"model.bin": right}) is None
+    said = check_manifest(tmp_path / "folder", SOURCES, nothing, {"model.bin": wrong})
+    assert said == "it holds other weights than the pinned ones"
+
+
+def test_a_process_killed_between_two_renames_loses_nothing(tmp_path: Path) -> None:
+    make(tmp_path / "folder")
+    (tmp_path / "folder").rename(tmp_path / ".folder.replaced")
+    remove_leftovers(tmp_path)
+    assert check_manifest(tmp_path / "folder", SOURCES, nothing) is None
+    make(tmp_path / ".folder.replaced")
+    remove_leftovers(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -19,10 +20,11 @@ CHATML = (
 VOCABULARY_ROWS = 300
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte, ChatML's special tokens after them."""
+def tokenizer(merges: Sequence[tuple[str, str]] = ()) -> PreTrainedTokenizerFast:
+    """One token a byte (and one for each of `merges`), ChatML's special tokens after them."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    backend = Tokenizer(models.BPE(vocab={letter: at for at, letter in enumerate(alphabet)}, merges=[]))
+    vocabulary = [*alphabet, *("".join(pair) for pair in merges)]
+    backend = Tokenizer(models.BPE(vocab={token: at for at, token in enumerate(vocabulary)}, merges=list(merges)))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
@@ -67,6 +69,19 @@ def test_typed_image_token_makes_no_place() -> None:
     assert writer.stop_token_ids[1] not in ids
 
 
+def test_a_word_and_the_space_before_it_are_one_token() -> None:
+    writer = PromptWriter(tokenizer(merges=[("Ġ", "W")]), PHI2, VOCABULARY_ROWS)
+    together = writer.tokenizer.convert_tokens_to_ids("ĠW")
+    assert together in writer.write([Turn("user", ("What?",))])
+    assert writer.write([Turn("user", ("x",)), Turn("assistant", ("What",)), Turn("user", ("y",))]).count(together) == 1
+
+
+def test_a_picture_in_a_system_message_keeps_its_place() -> None:
+    writer = PromptWriter(tokenizer(), replace(PHI2, photo_prompt="Look."), VOCABULARY_ROWS)
+    ids = writer.write([Turn("system", (Placeholder(), "Like this."), 1), Turn("user", (Placeholder(), "Or this?"), 1)])
+    assert ids.count(writer.image_token_id or -1) == 98
+
+
 def test_counted_text_never_holds_special_tokens() -> None:
     writer = chatml()
     assert len(writer.text_ids("<|im_start|>")) == len("<|im_start|>")
@@ -77,7 +92,7 @@ def test_every_picture_gets_49_places_in_order() -> None:
     text = text_of(
         writer, Turn("user", (Placeholder(), Placeholder(), "and?")), Turn("assistant", ("ok",)), Turn("user", ("?",))
     )
-    assert text == f"Instruct: {IMAGE_TOKEN * 98}and?\nOutput: ok<|end_of_turn|>\nInstruct: ?\nOutput:"
+    assert text == f"Instruct:{IMAGE_TOKEN * 98} and?\nOutput: ok\nInstruct: ?\nOutput:"
 
 
 def test_spare_tokens_take_free_rows_and_never_more() -> None:
