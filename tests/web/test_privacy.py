@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -131,10 +132,30 @@ async def test_session_of_a_page_belongs_to_its_browser(ann: httpx.AsyncClient, 
     assert (await eve.get("/gradio_api/heartbeat/annspage")).status_code == 403
 
 
-async def test_payload_cannot_name_files_or_addresses(ann: httpx.AsyncClient) -> None:
-    file = {"path": "http://127.0.0.1:1/x", "meta": {"_type": "gradio.FileData"}}
+@pytest.mark.parametrize("spelt", ["gradio.FileData", "\\u0067radio.FileData"])
+async def test_payload_cannot_name_files_or_addresses(ann: httpx.AsyncClient, spelt: str) -> None:
+    file = {"path": "http://127.0.0.1:1/x", "meta": {"_type": "SPELT"}}
     event = {"data": [{"text": "", "files": [file]}], "fn_index": 0, "session_hash": "s"}
-    assert (await ann.post("/gradio_api/queue/join", json=event)).status_code == 400
+    body = json.dumps(event).replace("SPELT", spelt)
+    assert (await ann.post("/gradio_api/queue/join", content=body)).status_code == 400
+
+
+async def test_half_sent_passwords_do_not_lock_anybody_out(turns: Turns, store: Store, settings: Settings) -> None:
+    page = web_page(turns, store, settings, password="open sesame")
+    await page.start()
+    address = httpx.URL(page.url)
+    half_sent = []
+    try:
+        for _ in range(10):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+            writer.write(b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\npass")
+            half_sent.append(writer)
+        async with httpx.AsyncClient(base_url=page.url) as client:
+            assert (await client.post("/login", data={"password": "open sesame"})).headers["location"] == "/"
+    finally:
+        for writer in half_sent:
+            writer.close()
+        await page.stop()
 
 
 async def test_what_is_too_large_is_refused_before_it_is_read(page: WebPage, ann: httpx.AsyncClient) -> None:

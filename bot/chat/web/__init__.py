@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ from bot.chat.web.uploads import MAX_UPLOAD_BYTES, Uploads, file_response
 
 log = structlog.get_logger(__name__)
 
-STOP_SECONDS = 2  # open event streams are cut after this; answers run on and are stored all the same
+STOP_SECONDS = 1  # open event streams are cut after this; answers run on and are stored all the same
 
 
 class Status(NamedTuple):
@@ -74,6 +75,8 @@ class WebPage:
         uploads = Uploads(home / "tmp" / "web")
         self._blocks = build(Page(turns, history, uploads))
         self._app = self._routes(uploads, self._blocks)
+        self._uploads = uploads
+        self._sweeping: asyncio.Task[None] | None = None
         self._server: _Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
@@ -101,6 +104,7 @@ class WebPage:
             accepting.cancel()
             await self._serving
             raise OSError("the web page could not be started; the log says why")
+        self._sweeping = asyncio.create_task(self._uploads.keep_clean(), name="sweep-uploads")
         log.info("web_ready", url=self.url)
 
     async def serve(self) -> None:
@@ -111,6 +115,9 @@ class WebPage:
             await asyncio.shield(self._serving)
 
     async def stop(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
         if self._server is not None and self._serving is not None:
             self._server.should_exit = True
             await self._serving
@@ -121,10 +128,15 @@ class WebPage:
         try:
             listener = socket.create_server((self._host.strip("[]"), self._port), family=family)
         except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                advice = "set WEB_PORT to a free port"
+            elif error.errno == errno.EACCES:
+                advice = "set WEB_PORT to a port above 1023"
+            else:
+                advice = "set WEB_HOST to an address of this machine"
+            reason = (error.strerror or str(error)).lower()
             raise OSError(
-                error.errno,
-                f"the web page cannot listen on {self._host}:{self._port} ({(error.strerror or str(error)).lower()}); "
-                "set WEB_PORT to a free port",
+                error.errno, f"the web page cannot listen on {self._host}:{self._port} ({reason}); {advice}"
             ) from None
         self._port = listener.getsockname()[1]
         return listener

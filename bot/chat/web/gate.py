@@ -33,6 +33,10 @@ MAX_SESSIONS = 10_000  # open pages remembered; one costs about 200 bytes
 LOGIN_DELAY_SECONDS = 1.0  # after a wrong password
 LOGIN_ATTEMPTS_AT_ONCE = 5  # so that nobody tries more than this many passwords a second
 
+MAX_LOGIN_BYTES = 4096  # a form with a password
+LOGIN_SECONDS = 10.0  # until that has arrived
+FILE_KEYS = frozenset({"path", "url", "meta"})  # of gradio's FileData; any of them, however it is spelt in JSON
+
 API = "/gradio_api"
 OPEN_PATHS = ("/jnana/style.css", "/favicon.ico")
 PATHS = re.compile(
@@ -109,13 +113,14 @@ class Gate:
             body = await _read(receive)
             if body is None:
                 return receive, PlainTextResponse("Too large", 413)
-            receive = _replay(body, receive)
             try:
-                session = str(orjson.loads(body)["session_hash"])
+                event = orjson.loads(body)
+                session = str(event["session_hash"])
             except (orjson.JSONDecodeError, KeyError, TypeError):
                 return receive, PlainTextResponse("Not understood", 400)
-            if b"gradio.FileData" in body:
+            if _names_files(event):
                 return receive, PlainTextResponse("Files are uploaded, not named", 400)
+            receive = _replay(orjson.dumps(event), receive)  # what gradio reads is what was looked at here
         else:
             return receive, None
         owner = self._owners.setdefault(session, browser)
@@ -134,9 +139,13 @@ class Gate:
     async def _login(self, request: Request, token: str) -> Response:
         if request.method != "POST":
             return HTMLResponse(LOGIN_PAGE.replace("{problem}", ""))
+        try:
+            async with asyncio.timeout(LOGIN_SECONDS):
+                body = await _read(request.receive, MAX_LOGIN_BYTES) or b""
+        except TimeoutError:
+            return PlainTextResponse("Too slow", 408)
+        given = parse_qs(body.decode("utf-8", "replace")).get("password", [""])[0]
         async with self._attempts:
-            form = parse_qs((await _read(request.receive) or b"").decode("utf-8", "replace"))
-            given = form.get("password", [""])[0]
             if hmac.compare_digest(given.encode(), self._password.encode()):
                 answer = RedirectResponse("/", 303)
                 secure = request.url.scheme == "https"
@@ -146,6 +155,16 @@ class Gate:
                 return answer
             await asyncio.sleep(LOGIN_DELAY_SECONDS)
         return HTMLResponse(LOGIN_PAGE.replace("{problem}", "That is not the password."), 403)
+
+
+def _names_files(value: object) -> bool:
+    """Whether gradio would take some part of a payload for a file, which it fetches or copies from wherever it is said to be.
+
+    Our page never sends one: uploads are named by the strings that uploads.py gave out.
+    """
+    if isinstance(value, dict):
+        return not FILE_KEYS.isdisjoint(value) or any(_names_files(part) for part in value.values())
+    return isinstance(value, list) and any(_names_files(part) for part in value)
 
 
 def _cookies(headers: Headers) -> dict[str, str]:
@@ -170,7 +189,7 @@ def _with_headers(send: Send, new_token: str | None, secure: bool) -> Send:
     return sending
 
 
-async def _read(receive: Receive) -> bytes | None:
+async def _read(receive: Receive, limit: int = MAX_PAYLOAD_BYTES) -> bytes | None:
     """The body, or None when it is too large."""
     body = bytearray()
     while True:
@@ -178,7 +197,7 @@ async def _read(receive: Receive) -> bytes | None:
         if message["type"] != "http.request":
             return bytes(body)
         body += message.get("body", b"")
-        if len(body) > MAX_PAYLOAD_BYTES:
+        if len(body) > limit:
             return None
         if not message.get("more_body"):
             return bytes(body)

@@ -184,6 +184,7 @@ def build(page: Page) -> gr.Blocks:
             buttons=["copy"],
             height="100%",
             allow_tags=False,
+            latex_delimiters=[],  # view.inert decides what is code, and formulas would have a say in it
             allow_file_downloads=False,
             group_consecutive_messages=False,
             layout="bubble",

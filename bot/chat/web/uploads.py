@@ -6,6 +6,7 @@ Replaces gradio's own upload and file routes, which know no visitors.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import mimetypes
 import re
 import secrets
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+import structlog
 from fastapi import APIRouter, HTTPException, Request
 from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
@@ -24,9 +26,13 @@ from bot.chat.base import IncomingFile
 MAX_UPLOAD_BYTES = 200 * 2**20  # one request, which may hold several files; each file's own limit is bot/media.py's
 MAX_FILES = 32  # in one request
 MAX_BROWSER_BYTES = 500 * 2**20  # waiting in one browser's composers
+MAX_WAITING_BYTES = 4 * 2**30  # waiting in all of them: cookies cost nothing
 KEPT_SECONDS = 3600.0  # a file that was never sent
+SWEEP_SECONDS = 600.0  # between two looks for such files
 INLINE = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif", "image/bmp", "audio/", "video/webm", "video/mp4")
 FILE_ID = re.compile(r"[\w-]{22}")
+
+log = structlog.get_logger(__name__)
 
 
 def file_response(path: Path, mime: str, name: str) -> Response:
@@ -56,8 +62,17 @@ class Uploads:
         """Take files; answers their ids in the shape gradio's upload route has (a JSON list of paths)."""
         folder = self._folder / request.state.browser
         announced = int(request.headers.get("content-length", MAX_UPLOAD_BYTES + 1))
-        if announced > MAX_UPLOAD_BYTES or announced + await asyncio.to_thread(_clean, folder) > MAX_BROWSER_BYTES:
+        waiting = await asyncio.to_thread(_sweep, self._folder)
+        own, everybody = waiting.get(folder.name, 0), sum(waiting.values())
+        if announced > MAX_UPLOAD_BYTES or announced + own > MAX_BROWSER_BYTES or announced + everybody > MAX_WAITING_BYTES:
             return PlainTextResponse("That is too large to upload", 413)
+        try:
+            return JSONResponse(await self._keep_all(request, folder))
+        except OSError as error:
+            log.warning("upload_not_kept", reason=error.strerror)
+            return PlainTextResponse("The bot cannot store anything at the moment", 507)
+
+    async def _keep_all(self, request: Request, folder: Path) -> list[str]:
         paths: list[str] = []
         async with request.form(max_files=MAX_FILES, max_fields=0) as form:
             for upload in form.getlist("files"):
@@ -65,7 +80,13 @@ class Uploads:
                     file_id = secrets.token_urlsafe(16)
                     await asyncio.to_thread(_keep, upload, folder / file_id)
                     paths.append(f"{file_id}/{Path(upload.filename or 'file').name}")
-        return JSONResponse(paths)
+        return paths
+
+    async def keep_clean(self) -> None:
+        """Drop what was never sent, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.to_thread(_sweep, self._folder)
 
     async def _show(self, file_id: str, name: str, request: Request) -> Response:
         path = self._path(request.state.browser, file_id)
@@ -92,8 +113,12 @@ class Uploads:
 
 def _keep(upload: UploadFile, path: Path) -> None:
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    with path.open("wb") as file:
-        shutil.copyfileobj(upload.file, file)
+    try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(upload.file, file)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _take(path: Path) -> bytes:
@@ -103,13 +128,14 @@ def _take(path: Path) -> bytes:
     return content
 
 
-def _clean(folder: Path) -> int:
-    """Drop what was never sent; the bytes of what is left."""
-    size = 0
-    for path in folder.glob("*"):
-        stat = path.stat()
-        if stat.st_mtime < time.time() - KEPT_SECONDS:
-            path.unlink(missing_ok=True)
-        else:
-            size += stat.st_size
-    return size
+def _sweep(root: Path) -> dict[str, int]:
+    """Drop what was never sent; the bytes of what is left, by browser."""
+    sizes: dict[str, int] = {}
+    for path in root.glob("*/*"):
+        with contextlib.suppress(FileNotFoundError):  # sent meanwhile
+            stat = path.stat()
+            if stat.st_mtime < time.time() - KEPT_SECONDS:
+                path.unlink()
+            else:
+                sizes[path.parent.name] = sizes.get(path.parent.name, 0) + stat.st_size
+    return sizes

@@ -16,7 +16,13 @@ from bot.chat.web.live import LiveTurn, Snapshot
 
 TITLE_CHARACTERS = 60
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
-CODE = re.compile(r"(```.*?(?:```|\Z)|`[^`\n]+`)", re.DOTALL)
+FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`]*$)|~{3,})(.*)")  # indent, marks, what follows
+INLINE_CODE = re.compile(r"(`[^`]+`)")
+COLOURED = frozenset(
+    ("bash", "c", "css", "go", "html", "java", "javascript", "js", "json", "latex", "py", "python", "rust", "sh", "sql", "ts")
+    + ("typescript", "xml", "yaml", "yml")
+)
+COLOURED_AS = {"c++": "c", "cpp": "c", "jsx": "js", "shell": "sh", "tsx": "ts"}
 HIDDEN_RATING = {1: "Like", -1: "Dislike", 0: None}
 
 
@@ -70,9 +76,37 @@ def queue_sentence(position: int) -> str:
 
 
 def inert(markdown: str) -> str:
-    """Markdown whose HTML is shown as text. In code nothing needs escaping: it is never read as HTML."""
-    pieces = CODE.split(markdown)
-    return "".join(piece if index % 2 else TAG.sub("&lt;", piece) for index, piece in enumerate(pieces))
+    """Markdown whose HTML is shown as text, and with its last block of code closed, so that something may follow.
+
+    Only blocks of code that begin at the margin are surely code (CommonMark 0.31, section 4.5) and are left alone, until
+    something was seen that parsers read in different ways. Where it is not sure, tags are broken by an invisible character:
+    an entity would show in code.
+    """
+    lines: list[str] = []
+    fence, sure = "", True
+    for line in markdown.split("\n"):
+        marks = FENCE.match(line)
+        closes = bool(fence) and marks is not None and marks[2].startswith(fence) and not marks[3].strip(" ")
+        if marks and (marks[1] or (fence and not closes)):
+            sure = False
+        opens = not fence and marks is not None
+        if opens and marks:
+            line = f"{marks[1]}{marks[2]}{_language(marks[3])}"
+        lines.append(line if sure and (fence or opens) else _broken(line, code=bool(fence or opens)))
+        fence = marks[2] if opens and marks else "" if closes else fence
+    return "\n".join([*lines, fence] if fence else lines)
+
+
+def _language(info: str) -> str:
+    """What a block of code is coloured as. Of languages built on others gradio's highlighter draws nothing, not even text."""
+    name = info.strip().split(" ")[0].lower()
+    return COLOURED_AS.get(name, name if name in COLOURED else "")
+
+
+def _broken(line: str, *, code: bool) -> str:
+    """Without tags that could be read as such."""
+    pieces = [line] if code else INLINE_CODE.split(line)
+    return "".join(TAG.sub("<\u2060" if code or index % 2 else "&lt;", piece) for index, piece in enumerate(pieces))
 
 
 def conversation_list(conversations: Sequence[ConversationView], current: str) -> str:
