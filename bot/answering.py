@@ -57,7 +57,7 @@ class Answering:
         if files:
             await self._take_in(live, files)
         elif live.stored.pending_files:
-            raise Interrupted("I was restarted before your files had arrived. Please send them again.")
+            raise Interrupted("Your files did not arrive here. Please send them again.")
         else:
             for sentence in live.stored.notices:
                 live.emit(Notice(sentence))
@@ -83,6 +83,7 @@ class Answering:
                 try:
                     media.append(await self._decoder.decode(file.name, await fetch(file)))
                 except MediaRefused as error:
+                    log.info("file refused", reason=error.sentence)
                     refused.append(error.sentence)
         await self._store.take_in(live.turn_id, media, refused)
         if not media and not live.stored.text:

@@ -15,14 +15,16 @@ from pathlib import Path
 import structlog
 
 from bot.errors import JnanaError, WorkerError
+from bot.remote import RemoteModel
 from bot.settings import Settings
 from bot.store import Store, migrate
 from bot.supervisor import Supervisor
 from bot.turn import Turns
 from bot.worker import ModelClient
 
-DRAIN_TIMEOUT = 8.0
-"""Seconds that running answers get to finish after the first Ctrl-C; with the rest of the way out it takes at most 10."""
+DRAIN_TIMEOUT = 7.0
+"""Seconds that running answers get to finish after the first Ctrl-C. With a second for the page's open streams (STOP_SECONDS)
+and one for a worker that does not end (STOP_GRACE) the way out takes at most 10."""
 STOPPED, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes; 130 is 128 + SIGINT, as shells count."""
 
@@ -34,17 +36,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What every platform needs. `supervisor` is None where the model is somebody else's server."""
+    """What every platform needs. `model`: who looks after it, whether the worker is ours or somebody else's server."""
 
     store: Store
     client: ModelClient
     turns: Turns
-    supervisor: Supervisor | None
-
-    async def start_worker(self) -> None:
-        """Start the worker, if it is ours, and wait for its model. Raises WorkerError when it cannot be started."""
-        if self.supervisor:
-            await self.supervisor.start()
+    model: Supervisor | RemoteModel
 
 
 @asynccontextmanager
@@ -58,17 +55,16 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     store = await Store.open(settings.database, settings.attachments)
     url = settings.model_url or f"http://127.0.0.1:{settings.model_port}"
     key = settings.model_api_key.get_secret_value()
-    supervisor: Supervisor | None = None
-    if not settings.model_url and (own_worker or not await _serves(url, key, settings.model_preset)):
-        supervisor = Supervisor(settings, say=say)
+    supervised = not settings.model_url and (own_worker or not await _serves(url, key, settings.model_preset))
+    supervisor = Supervisor(settings, say=say) if supervised else None
     client = ModelClient(url, key, model=settings.model_preset, failure=supervisor.failure if supervisor else lambda: None)
+    model = supervisor or RemoteModel(client, say)
     turns = Turns(store, client, settings)
     try:
-        yield Core(store, client, turns, supervisor)
+        yield Core(store, client, turns, model)
     finally:
         await turns.drain(DRAIN_TIMEOUT)
-        if supervisor:
-            await supervisor.stop()
+        await model.stop()
         await client.close()
         await store.close()
 
@@ -89,14 +85,19 @@ async def run(settings: Settings, *, say: Say) -> int:
     stopping = _on_signals(say)
     with _sole_use(settings.jnana_home):
         async with open_core(settings, say=say, own_worker=True) as core:
+            await core.model.launch()
+            if settings.web_enabled:
+                # Takes seconds and stops everything here, which is nothing yet; meanwhile the worker loads. Not in a thread:
+                # libraries that look for each other while one is half imported fail.
+                importlib.import_module("bot.chat.web")
             await core.turns.recover(_platforms(settings))
             await _run(settings, core, stopping, say)
     return STOPPED
 
 
 async def _run(settings: Settings, core: Core, stopping: asyncio.Event, say: Say) -> None:
-    # Both take seconds, in two processes. People who open the page early see that the model is loading, and may ask already.
-    worker = asyncio.create_task(core.start_worker(), name="start-worker")
+    # People who open the page early see that the model is loading, and may ask already.
+    worker = asyncio.create_task(core.model.start(), name="start-worker")
     try:
         async with _page(settings, core) as page_url:
             if await _first(worker, stopping):
@@ -138,15 +139,7 @@ async def _page(settings: Settings, core: Core) -> AsyncIterator[str]:
     if not settings.web_enabled:
         yield "(no web page, WEB_ENABLED=false)"
         return
-    # gradio takes seconds and memory: only where there is a page, and beside the loop, which watches over the worker.
-    await asyncio.to_thread(importlib.import_module, "bot.chat.web")
-    from bot.chat.web import Status, WebPage
-
-    def status() -> Status:
-        if core.supervisor is None:
-            return Status("Ready", True)
-        text, ready = core.supervisor.status()
-        return Status(text, ready)
+    from bot.chat.web import Status, WebPage  # gradio takes memory: only where there is a page
 
     page = WebPage(
         core.turns,
@@ -155,7 +148,7 @@ async def _page(settings: Settings, core: Core) -> AsyncIterator[str]:
         port=settings.web_port,
         password=settings.web_password.get_secret_value(),
         home=settings.jnana_home,
-        status=status,
+        status=lambda: Status(*core.model.status()),
     )
     try:
         await page.start()

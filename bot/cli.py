@@ -18,7 +18,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import SecretStr
 
-from bot.errors import JnanaError, SettingsError
+from bot.errors import JnanaError, SettingsError, StoreError
 from bot.logs import configure_logging
 from bot.settings import Settings, load_settings
 
@@ -59,10 +59,15 @@ def ask(
 ) -> None:
     """Ask one question and print the answer."""
     from bot.chat.terminal import ask as ask_once
+    from bot.chat.terminal import missing
 
+    files = [path.expanduser() for path in [*(image or []), *(voice or [])]]
+    if nowhere := missing(files):
+        print(*(f"There is no file {path}." for path in nowhere), sep="\n", file=sys.stderr)
+        raise typer.Exit(WRONG_SETTINGS)
     settings = _settings(local_worker=True)
     _configure(settings, "error")
-    raise typer.Exit(_wait(ask_once(settings, text, [*(image or []), *(voice or [])], as_json=as_json)))
+    raise typer.Exit(_wait(ask_once(settings, text, files, as_json=as_json)))
 
 
 @cli.command()
@@ -188,6 +193,8 @@ def _wait(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except JnanaError as error:
         print(error.sentence, file=sys.stderr)
+        if isinstance(error, StoreError) and error.__cause__ is not None:  # what the database itself said helps its owner
+            print(f"({type(error.__cause__).__name__}: {str(error.__cause__).splitlines()[0]})", file=sys.stderr)
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

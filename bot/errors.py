@@ -123,7 +123,7 @@ class TurnTimeout(TurnError):
 
 
 class Interrupted(TurnError):
-    """The bot was restarted and cannot answer any more."""
+    """The bot was restarted, or its store failed, in the middle, and it cannot answer any more."""
 
     code = "interrupted"
 

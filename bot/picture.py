@@ -67,9 +67,9 @@ def _decode(image: Image.Image) -> Image.Image:
     image.draft(None, (MAX_SIDE, MAX_SIDE))  # JPEG only: decodes at a half, quarter or eighth of the size
     image.seek(0)  # of an animation, the first picture
     image.load()
-    upright = to_srgb(ImageOps.exif_transpose(image))
-    upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
-    return upright
+    small = image.convert("RGBA" if image.has_transparency_data else "RGB") if image.mode in ("1", "P", "PA") else image
+    small.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)  # first of all: what follows makes copies
+    return to_srgb(ImageOps.exif_transpose(small))
 
 
 def to_srgb(image: Image.Image) -> Image.Image:

@@ -31,7 +31,7 @@ def prepare_folder(folder: Path) -> Path:
     """
     folder = folder.expanduser().absolute()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # conversations are not for other users of the machine
     except (FileExistsError, NotADirectoryError):
         raise ReadOnly(f"{folder} is not a folder; choose another one for the data") from None
     except OSError as error:

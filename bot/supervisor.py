@@ -43,7 +43,7 @@ SILENT_START = 180.0
 """Seconds until a new process must answer /health: torch is imported from a cold, slow disk."""
 HANGS_AFTER = 60.0
 """Seconds without an answer of /health until the process is killed. It answers from a thread of its own, also when busy."""
-STOP_GRACE = 5.0
+STOP_GRACE = 1.0
 """Seconds from SIGTERM to SIGKILL. Turns were drained before, so there is nothing left to finish."""
 LINE_BYTES = 2**20
 """Longest line of the worker's log."""
@@ -69,6 +69,7 @@ class Supervisor:
         self._command = command
         self._client = ModelClient(f"http://127.0.0.1:{settings.model_port}", settings.model_api_key.get_secret_value())
         self._task: asyncio.Task[None] | None = None
+        self._launched = asyncio.Event()
         self._ready = asyncio.Event()
         self._hopeless = asyncio.Event()
         """Nobody should wait any longer; taken back when a later start succeeds after all."""
@@ -79,14 +80,23 @@ class Supervisor:
         """Why the process before ended: its last words."""
         self._given_up = ""
 
+    async def launch(self) -> None:
+        """Start the process and return. Raises WorkerError when its port is taken."""
+        _require_free(self._settings.model_port)
+        self._task = asyncio.create_task(self._keep_running(), name="worker-supervisor")
+        launched = asyncio.create_task(self._launched.wait())
+        await asyncio.wait({self._task, launched}, return_when=asyncio.FIRST_COMPLETED)
+        launched.cancel()
+
     async def start(self) -> None:
-        """Start the worker and wait until its model is loaded, which takes minutes when weights are converted first.
+        """Wait until the model is loaded, which takes minutes when weights are converted first; `launch` if need be.
 
         Raises:
             WorkerError: its port is taken, it ended for good, or crashed several times in a row. It is stopped then.
         """
-        _require_free(self._settings.model_port)
-        self._task = asyncio.create_task(self._keep_running(), name="worker-supervisor")
+        if self._task is None:
+            await self.launch()
+        assert self._task is not None  # noqa: S101  # launched
         outcomes = [asyncio.create_task(event.wait()) for event in (self._ready, self._hopeless)]
         try:
             await asyncio.wait({self._task, *outcomes}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +132,11 @@ class Supervisor:
     async def _keep_running(self) -> None:
         while True:
             began = time.monotonic()
-            code = await self._run_once()
+            try:
+                code = await self._run_once()
+            except OSError as error:  # no memory, no process ids, no Python
+                log.exception("worker not started")
+                code, self._last_words = -1, str(error)
             self._ready.clear()
             self._reason = self._last_words
             if code in FINAL_EXITS:
@@ -149,6 +163,7 @@ class Supervisor:
             limit=LINE_BYTES,
         )
         log.info("worker started", pid=process.pid)
+        self._launched.set()
         self._last_words = ""
         helpers = [asyncio.create_task(self._forward_lines(process)), asyncio.create_task(self._watch(process))]
         try:
@@ -195,15 +210,21 @@ class Supervisor:
         answered, patience = time.monotonic(), SILENT_START
         while True:
             await asyncio.sleep(HEALTH_EVERY)
-            with contextlib.suppress(WorkerError):
+            try:
                 health = await self._client.health()
+            except WorkerError:
+                health = {}
+            except Exception:
+                log.exception("worker's health is not understood")
+                health = {}
+            if health:
                 answered, patience = time.monotonic(), HANGS_AFTER
-                if health.get("status") == "failed":
-                    self._last_words = str(health.get("detail") or self._last_words)
-                if health.get("status") == "ready" and process.returncode is None and not self._ready.is_set():
-                    log.info("worker ready", preset=health.get("preset"), device=health.get("device"))
-                    self._hopeless.clear()
-                    self._ready.set()
+            if health.get("status") == "failed":
+                self._last_words = str(health.get("detail") or self._last_words)
+            if health.get("status") == "ready" and process.returncode is None and not self._ready.is_set():
+                log.info("worker ready", preset=health.get("preset"), device=health.get("device"))
+                self._hopeless.clear()
+                self._ready.set()
             if time.monotonic() - answered > patience:
                 self._last_words = f"it did not answer for {patience:.0f} seconds"
                 log.error("worker hangs", silent_for=patience)

@@ -25,6 +25,7 @@ from bot.errors import (
     TextTooLong,
     TooManyFiles,
     TooManyTurns,
+    TurnError,
 )
 from bot.media import MAX_FILES
 from bot.running import LiveTurn
@@ -66,26 +67,26 @@ class Turns:
 
     async def start(self, incoming: Incoming) -> LiveTurn:
         text = incoming.text.replace("\x00", "").strip()
-        self._check(incoming, text)
-        request_id = new_request_id()
         incoming = replace(incoming, text=text, files=tuple(incoming.files))
-        async with self._arrivals:
-            self._check_room(incoming.address)
-            with _told_to_person(request_id):
+        request_id = new_request_id()
+        with _told_to_person(request_id, incoming.address):
+            self._check(incoming)
+            async with self._arrivals:
+                self._check_room(incoming.address)
                 stored = await self._store.receive(incoming, request_id)
-            return self._launch(LiveTurn(stored, request_id), incoming)
+                return self._launch(LiveTurn(stored, request_id), incoming)
 
     async def regenerate(self, turn_id: int, address: Address) -> LiveTurn:
         request_id = new_request_id()
-        async with self._arrivals:
-            self._check_room(address)
-            if any(live.turn_id == turn_id for live in self._waiting.get(address, ())):
-                raise NotAnswered("This message is still being answered.")
-            with _told_to_person(request_id):
+        with _told_to_person(request_id, address):
+            async with self._arrivals:
+                self._check_room(address)
+                if any(live.turn_id == turn_id for live in self._waiting.get(address, ())):
+                    raise NotAnswered("This message is still being answered.")
                 stored = await self._store.ask_again(turn_id, address, request_id)
-            if stored is None:
+                if stored is not None:
+                    return self._launch(LiveTurn(stored, request_id))
                 raise NotAllowed("This message is not part of this conversation.")
-            return self._launch(LiveTurn(stored, request_id))
 
     def running(self, address: Address) -> Sequence[LiveTurn]:
         return tuple(self._waiting.get(address, ()))
@@ -99,13 +100,12 @@ class Turns:
         return True
 
     async def rate(self, turn_id: int, address: Address, sender: Sender, value: Literal[-1, 0, 1]) -> None:
-        with _told_to_person(new_request_id()):
-            rated = await self._store.rate(turn_id, address, sender, value)
-        if not rated:
-            raise NotAllowed("There is no answer here that could be rated.")
+        with _told_to_person(new_request_id(), address):
+            if not await self._store.rate(turn_id, address, sender, value):
+                raise NotAllowed("There is no answer here that could be rated.")
 
     async def reset(self, address: Address) -> None:
-        with _told_to_person(new_request_id()):
+        with _told_to_person(new_request_id(), address):
             await self._store.reset(address)
 
     # --- Life cycle ---
@@ -125,7 +125,8 @@ class Turns:
             if stored.attempts < MAX_ATTEMPTS:
                 self._launch(live)
             else:
-                await self._fail(live, Interrupted(TOO_OFTEN))
+                with structlog.contextvars.bound_contextvars(request_id=live.request_id, turn_id=live.turn_id):
+                    await self._fail(live, Interrupted(TOO_OFTEN))
             recovered.append(live)
         if recovered:
             log.info("turns recovered", turns=len(recovered))
@@ -145,11 +146,11 @@ class Turns:
 
     # --- One turn ---
 
-    def _check(self, incoming: Incoming, text: str) -> None:
-        if not text and not incoming.files:
+    def _check(self, incoming: Incoming) -> None:
+        if not incoming.text and not incoming.files:
             raise EmptyMessage("Your message is empty. Send me words, a picture or a voice note.")
-        if len(text) > MAX_TEXT:
-            raise TextTooLong(f"Your message has {len(text):,} characters; I can read {MAX_TEXT:,} at once.")
+        if len(incoming.text) > MAX_TEXT:
+            raise TextTooLong(f"Your message has {len(incoming.text):,} characters; I can read {MAX_TEXT:,} at once.")
         if len(incoming.files) > MAX_FILES:
             raise TooManyFiles(f"You sent {len(incoming.files)} files; I can take {MAX_FILES} at once.")
 
@@ -164,8 +165,10 @@ class Turns:
     def _launch(self, live: LiveTurn, incoming: Incoming | None = None) -> LiveTurn:
         queue = self._waiting.setdefault(live.address, [])
         queue.append(live)
-        live.work = asyncio.create_task(self._answering.answer(live, incoming.files if incoming else ()))
-        task = asyncio.create_task(self._own(live, live.work), name=f"turn-{live.turn_id}")
+        # Tasks keep the context in which they are made: every line they log carries these ids.
+        with structlog.contextvars.bound_contextvars(request_id=live.request_id, turn_id=live.turn_id):
+            live.work = asyncio.create_task(self._answering.answer(live, incoming.files if incoming else ()))
+            task = asyncio.create_task(self._own(live, live.work), name=f"turn-{live.turn_id}")
         self._tasks[live] = task
         self._call_next(live.address)
         if queue[0] is not live:
@@ -174,18 +177,16 @@ class Turns:
 
     async def _own(self, live: LiveTurn, work: asyncio.Task[AnswerRecord]) -> None:
         """Wait for the work, store its outcome and emit exactly one final event."""
-        context = structlog.contextvars.bound_contextvars(request_id=live.request_id, turn_id=live.turn_id)
-        with context:
-            try:
-                await asyncio.wait({work})
-                await self._end(live, work)
-            except asyncio.CancelledError:  # drain: the turn stays in the store as it is
-                work.cancel()
-                await asyncio.wait({work})
-                live.emit(Failed("I am being restarted and will answer when I am back.", live.request_id))
-                raise
-            finally:
-                self._leave(live)
+        try:
+            await asyncio.wait({work})
+            await self._end(live, work)
+        except asyncio.CancelledError:  # drain: the turn stays in the store as it is
+            work.cancel()
+            await asyncio.wait({work})
+            live.emit(Failed("I am being restarted and will answer when I am back.", live.request_id))
+            raise
+        finally:
+            self._leave(live)
 
     async def _end(self, live: LiveTurn, work: asyncio.Task[AnswerRecord]) -> None:
         try:
@@ -206,7 +207,7 @@ class Turns:
             code = "internal"
             log.error("turn failed", code=code, exc_info=error)
         try:
-            await self._store.fail(live.turn_id, sentence, code, AnswerRecord(live.text))
+            await self._store.fail(live.turn_id, sentence, code, AnswerRecord(live.text), keep_answer=live.stored.answered)
         except StoreError as broken:
             log.warning("failure not stored", code=broken.code, cause=repr(broken.__cause__))
         live.emit(Failed(sentence, live.request_id))
@@ -232,10 +233,15 @@ def new_request_id() -> str:
 
 
 @contextmanager
-def _told_to_person(request_id: str) -> Iterator[None]:
-    """A store that fails is the owner's matter: the log gets the details, the person one sentence."""
+def _told_to_person(request_id: str, address: Address) -> Iterator[None]:
+    """Log what is refused, for whichever platform tells the person. A store that fails is the owner's matter: the log gets the
+    details, the person one sentence."""
+    where = {"request_id": request_id, "platform": address.platform}
     try:
         yield
     except StoreError as error:
-        log.warning("not stored", request_id=request_id, code=error.code, reason=error.sentence, cause=repr(error.__cause__))
+        log.warning("not stored", code=error.code, reason=error.sentence, cause=repr(error.__cause__), **where)
         raise NotStored(CANNOT_STORE) from error
+    except TurnError as error:
+        log.info("turn refused", code=error.code, reason=error.sentence, **where)
+        raise

@@ -126,6 +126,14 @@ class ModelClient:
             return {"status": "ready"}
         return answer if isinstance(answer, dict) else {"status": "ready"}
 
+    async def look(self) -> bool:
+        """Whether the server is still loading. Raises `WorkerError` when nobody answers, or our key is refused."""
+        if (await self.health()).get("status") == "loading":
+            return True
+        with model_errors():
+            await self._api.models.list(timeout=HEALTH_TIMEOUT)
+        return False
+
     async def info(self) -> ModelInfo:
         """The model that will answer. Waits while the worker loads."""
         if self._info is None:

@@ -8,7 +8,7 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import Connection
 
-from bot.settings import load_settings
+from bot.settings import Settings
 from bot.store.database import WRITES, open_engine
 from bot.store.tables import Base, UtcDateTime
 
@@ -26,7 +26,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def migrate_configured_database() -> None:
-    engine = open_engine(load_settings().database)
+    engine = open_engine(Settings(_env_file=".env").database)  # type: ignore[call-arg]  # the worker's settings stand there, too
     async with engine.execution_options(**{WRITES: True}).begin() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

@@ -174,7 +174,11 @@ class AttachmentView:
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
-    """A turn as it stands in the store. `answer` is the current one, None while there is none."""
+    """A turn as it stands in the store.
+
+    `answer`: the current one, None while there is none. `truncated`: it reached the length limit.
+    `failure`: why it could not be answered, or, beside an answer, why there is no other one.
+    """
 
     turn_id: int
     sender_name: str
@@ -183,6 +187,7 @@ class TurnView:
     transcripts: tuple[str, ...]
     notices: tuple[str, ...]
     answer: str | None
+    truncated: bool
     state: Literal["received", "running", "finished", "stopped", "failed"]
     failure: str | None
     rating: int

@@ -44,7 +44,7 @@ Ctrl-C stops an answer."""
 async def ask(settings: Settings, text: str, files: Sequence[Path], *, as_json: bool) -> int:
     """One turn in a conversation of its own; the answer goes to standard output, everything else to standard error."""
     async with open_core(settings, say=_aside) as core:
-        await core.start_worker()
+        await core.model.start()
         address = Address("terminal", _person().platform_id, uuid.uuid4().hex)
         turn = await _turn(core, address, text, files, show=not as_json)
         if as_json:
@@ -55,7 +55,7 @@ async def ask(settings: Settings, text: str, files: Sequence[Path], *, as_json: 
 async def chat(settings: Settings) -> int:
     """A conversation, line by line, until the person leaves. Ctrl-C stops an answer, or leaves where none is running."""
     async with open_core(settings, say=_aside) as core:
-        await core.start_worker()
+        await core.model.start()
         address = Address("terminal", _person().platform_id, uuid.uuid4().hex)
         keyboard = _Keyboard()
         loop = asyncio.get_running_loop()
@@ -87,14 +87,38 @@ async def _converse(core: Core, address: Address, keyboard: _Keyboard) -> None:
             case "/help":
                 print(HELP)
             case "/reset":
-                await core.turns.reset(address)
-                _aside("Forgotten. What was said stays in the database but is no longer used.")
+                await _reset(core, address)
             case "/image" | "/voice":
-                files += [Path(word) for word in shlex.split(rest)]
-                _aside(f"Waiting for your question about {', '.join(file.name for file in files)}")
+                files += _named(rest)
+                if files:
+                    _aside(f"Waiting for your question about {', '.join(file.name for file in files)}")
             case _ if line.strip() or files:
                 await _turn(core, address, line.strip(), files, show=True)
                 files = []
+
+
+async def _reset(core: Core, address: Address) -> None:
+    try:
+        await core.turns.reset(address)
+    except TurnError as error:
+        _aside(error.sentence)
+    else:
+        _aside("Forgotten. What was said stays in the database but is no longer used.")
+
+
+def _named(words: str) -> list[Path]:
+    """The files that are named, with quotes where names have spaces; those that are not there are told."""
+    try:
+        paths = [Path(word).expanduser() for word in shlex.split(words)]
+    except ValueError:
+        paths = [Path(words.strip()).expanduser()]  # an apostrophe in a name
+    for path in missing(paths):
+        _aside(f"There is no file {path}.")
+    return [path for path in paths if path.is_file()]
+
+
+def missing(paths: Sequence[Path]) -> list[Path]:
+    return [path for path in paths if not path.is_file()]
 
 
 class _Keyboard:
@@ -163,7 +187,7 @@ async def _show(running: RunningTurn, turn: dict[str, object], *, show: bool) ->
     async for event in running.events():
         match event:
             case Queued(position):
-                _aside(f"{position} before you" if position > 1 else "next")
+                _aside(f"{position - 1} before you" if position > 1 else "next in line")
             case Transcribed(heard, language):
                 _aside(f"heard ({language}): {heard}")
                 turn["transcripts"] = [*_list(turn["transcripts"]), {"text": heard, "language": language}]
@@ -176,9 +200,11 @@ async def _show(running: RunningTurn, turn: dict[str, object], *, show: bool) ->
             case Restarted() if shown:
                 _aside("\nThe model was restarted; once more:")
                 shown = ""
-            case Finished(answer):
+            case Finished(answer, truncated=truncated):
                 if show:
                     print(answer.removeprefix(shown) if shown else answer)
+                if truncated:
+                    _aside("(cut off here: this is as long as an answer may be)")
                 turn["answer"] = answer
             case Failed(sentence, request_id):
                 _aside(f"{sentence} ({request_id})")

@@ -80,7 +80,7 @@ def _explain(message: str) -> StoreError:
         return StoreError("The database file is damaged or is not a database: restore a backup from the backups folder.")
     if "locked" in lower:
         return StoreError(f"Another program kept the database locked for {BUSY_TIMEOUT:.0f} seconds.")
-    return StoreError("The database failed; the log has the details.")
+    return StoreError("The database failed.")
 
 
 def _explain_os(error: OSError) -> StoreError:

@@ -99,6 +99,7 @@ class HistoryReads:
             transcripts=tuple(transcript.text for transcript in transcripts if transcript.text),
             notices=tuple(turn.notices),
             answer=turn.answers[0].text if turn.answers else None,
+            truncated=bool(turn.answers) and turn.answers[0].truncated,
             state=turn.state,  # type: ignore[arg-type]  # only Store writes it
             failure=turn.failure,
             rating=rating,

@@ -26,8 +26,10 @@ from bot.store.files import AttachmentFiles
 from bot.store.tables import Attachment
 
 SCRIPTS = Path(__file__).parents[2] / "migrations"
+BEFORE_UPGRADE = "before-upgrade"
+"""In the names of backups that are made before a migration."""
 BACKUPS_KEPT = 5
-"""Backups that stay; older ones are deleted when a new one is made."""
+"""Of those as many stay; older ones are deleted when a new one is made. What the owner made is the owner's."""
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +66,10 @@ async def upgrade(url: str, backups: Path) -> Upgrade:
         after = _known_revision(before)
         if before == after:
             return Upgrade(before, after, None)
-        saved = await backup(url, backups) if before is not None and engine.dialect.name == "sqlite" else None
+        saved = None
+        if before is not None and engine.dialect.name == "sqlite":
+            saved = await backup(url, backups, BEFORE_UPGRADE)
+            await asyncio.to_thread(_drop_oldest, backups)
         with plain_errors():
             async with engine.execution_options(**{WRITES: True}).begin() as connection:
                 await connection.run_sync(_migrate)
@@ -81,14 +86,14 @@ async def require_current(engine: AsyncEngine) -> None:
         raise DatabaseOutdated("The database was made by an older version of Jñāna: run `jnana db upgrade` first.")
 
 
-async def backup(url: str, backups: Path) -> Path:
-    """Copy the SQLite database, while it is in use, to a new file in `backups` and delete the oldest copies there."""
+async def backup(url: str, backups: Path, why: str = "backup") -> Path:
+    """Copy the SQLite database, while it is in use, to a new file in `backups`, with `why` in its name."""
     database = make_url(url).database
     if not url.startswith("sqlite") or not database:
         raise StoreError("Only SQLite databases are backed up here: use pg_dump for PostgreSQL.")
     if not await asyncio.to_thread(Path(database).is_file):
         raise StoreError(f"There is no database at {database}, so there is nothing to back up.")
-    return await asyncio.to_thread(_backup, Path(database), backups)
+    return await asyncio.to_thread(_backup, Path(database), backups, why)
 
 
 async def check(url: str, attachments: Path) -> Check:
@@ -145,10 +150,15 @@ def _known_revision(revision: str | None) -> str:
     return head
 
 
-def _backup(database: Path, backups: Path) -> Path:
+def _drop_oldest(backups: Path) -> None:
+    for old in sorted(backups.glob(f"jnana-{BEFORE_UPGRADE}-*.db"))[:-BACKUPS_KEPT]:
+        old.unlink()
+
+
+def _backup(database: Path, backups: Path, why: str) -> Path:
     with plain_errors():
         backups.mkdir(parents=True, exist_ok=True)
-        target = backups / f"jnana-{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z.db"
+        target = backups / f"jnana-{why}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z.db"
         temporary = target.with_suffix(".tmp")
         try:
             with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(temporary)) as copy:
@@ -160,8 +170,6 @@ def _backup(database: Path, backups: Path) -> Path:
             raise StoreError(f"The backup failed ({error}); nothing was changed.") from error
         finally:
             temporary.unlink(missing_ok=True)
-        for old in sorted(backups.glob("jnana-*Z.db"))[:-BACKUPS_KEPT]:
-            old.unlink()
     return target
 
 

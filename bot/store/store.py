@@ -28,6 +28,7 @@ TITLE_LENGTH = 60
 """Characters of a conversation's title: what fits a line of the list on a phone, twice."""
 
 UNFINISHED = ("received", "running")
+ANSWERED = ("finished", "stopped")
 
 
 class Store(HistoryReads):
@@ -148,16 +149,20 @@ class Store(HistoryReads):
             turn.failure = turn.failure_code = None
             turn.finished_at = turn.conversation.updated_at = now()
 
-    async def fail(self, turn_id: int, sentence: str, code: str, partial: AnswerRecord) -> None:
-        """Store why a turn was not answered, and what was written of it. A turn that was answered before keeps its answer."""
+    async def fail(self, turn_id: int, sentence: str, code: str, partial: AnswerRecord, *, keep_answer: bool = False) -> None:
+        """Store why a turn was not answered, and what was written of it.
+
+        `keep_answer`: it was answered before, and only another answer failed: the old one stays, with the sentence beside it.
+        """
         async with self._writing() as session:
             turn = await session.get_one(Turn, turn_id)
             turn.finished_at = now()
-            if await _has_answer(session, turn_id) and turn.failure is None:
-                turn.state = "finished"
+            turn.failure, turn.failure_code = sentence, code
+            before = await session.scalar(select(Answer).where(Answer.turn_id == turn_id, Answer.is_current))
+            if keep_answer and before is not None:
+                turn.state = "stopped" if before.stopped else "finished"
                 return
             turn.state = "failed"
-            turn.failure, turn.failure_code = sentence, code
             if partial.text:
                 await _replace_answer(session, turn_id, partial)
 
@@ -167,8 +172,9 @@ class Store(HistoryReads):
             turn = await session.scalar(_whole_turn().join(Turn.conversation).where(Turn.id == turn_id, at(address)))
             if turn is None:
                 return None
+            answered = turn.state in ANSWERED and await _has_answer(session, turn_id)
             turn.state, turn.attempts, turn.request_id = "received", 0, request_id
-            return replace(_stored(turn), answered=await _has_answer(session, turn_id))
+            return replace(_stored(turn), answered=answered)
 
     async def unfinished(self, platforms: Collection[str]) -> list[StoredTurn]:
         """Turns on these platforms that a restart interrupted, oldest first."""
@@ -216,7 +222,7 @@ class Store(HistoryReads):
                         Turn.conversation_id == conversation.id,
                         Turn.id < turn_id,
                         Turn.id > conversation.reset_turn_id,
-                        Turn.state.in_(("finished", "stopped")),
+                        Turn.state.in_(ANSWERED),
                     )
                     .order_by(Turn.id.desc())
                     .limit(limit)

@@ -243,13 +243,20 @@ async def test_a_database_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         await migrate.upgrade("postgresql+asyncpg://nobody@127.0.0.1:1/none", tmp_path)
 
 
-async def test_backups_are_whole_and_the_oldest_are_dropped(store: Store, settings: Settings) -> None:
+async def test_backups_are_whole_and_stay(store: Store, settings: Settings) -> None:
     await answered(store)
     made = [await migrate.backup(settings.database, settings.backups) for _ in range(migrate.BACKUPS_KEPT + 2)]
-    kept = sorted(settings.backups.iterdir())
-    assert kept == made[2:]
-    with closing(sqlite3.connect(kept[-1])) as copy:
+    assert sorted(settings.backups.iterdir()) == made
+    with closing(sqlite3.connect(made[-1])) as copy:
         assert copy.execute("select text from answers").fetchall() == [("Because.",)]
+
+
+async def test_of_the_copies_before_upgrades_the_newest_stay(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "_known_revision", lambda before: "head")
+    monkeypatch.setattr(migrate, "_migrate", lambda connection: None)
+    own = await migrate.backup(settings.database, settings.backups)
+    made = [(await migrate.upgrade(settings.database, settings.backups)).backup for _ in range(migrate.BACKUPS_KEPT + 2)]
+    assert sorted(settings.backups.iterdir()) == [own, *made[2:]]
 
 
 async def test_backup_without_a_database_is_told(tmp_path: Path) -> None:

@@ -180,6 +180,9 @@ async def test_a_failed_regeneration_leaves_the_old_answer(turns: Turns, store: 
     model.fail(500)
     assert isinstance(await end_of(await turns.regenerate(turn.turn_id, HERE)), Failed)
     [view] = await store.turns(HERE)
+    assert (view.answer, view.state, view.failure) == ("ok", "finished", "The model failed to answer. Please try again.")
+    await end_of(await turns.regenerate(turn.turn_id, HERE))
+    [view] = await store.turns(HERE)
     assert (view.answer, view.state, view.failure) == ("ok", "finished", None)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 
 from bot.chat.base import Delta, Failed, Finished, Incoming, Notice, Transcribed
+from bot.errors import TextTooLong
 from bot.memory import PICTURE_QUESTION
 from bot.store import Store
 from bot.turn import Turns
@@ -184,3 +186,19 @@ async def test_a_slow_file_does_not_change_the_order(turns: Turns, model: FakeMo
     await end_of(two)
     assert model.prompt(1)[-1] == ("user", "second")
     assert model.prompt(0)[-1][1][1]["text"] == "first"
+
+
+async def test_every_refusal_is_a_line_in_the_log_with_the_id_of_the_request(turns: Turns) -> None:
+    logged = structlog.testing.LogCapture()
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, logged])
+    try:
+        turn = await turns.start(message("look", file("photo.jpg", b"a text"), file("p.png", encoded(photo(), "PNG")[:200])))
+        await end_of(turn)
+        with pytest.raises(TextTooLong):
+            await turns.start(message("x" * 100_000))
+    finally:
+        structlog.reset_defaults()
+    refused = [line for line in logged.entries if line["event"] == "file refused"]
+    assert [line["reason"].split(":")[0] for line in refused] == ["photo.jpg", "p.png"]
+    assert {line["request_id"] for line in refused} == {turn.request_id}
+    assert [len(line["request_id"]) for line in logged.entries if line["event"] == "turn refused"] == [16]

@@ -248,6 +248,27 @@ async def test_refused_message_is_explained_and_not_lost(visitor: Visitor, photo
     await expect(visitor.questions.last.get_by_alt_text("Picture: red square.png")).to_be_visible()
 
 
+async def test_reset_forgets_what_was_said(visitor: Visitor, model: FakeModel) -> None:
+    await visitor.ask("I am Ann.")
+    await visitor.answer(1)
+    await visitor.ask("/reset")
+    await expect(visitor.page.locator("#jn-problem")).to_contain_text("Forgotten")
+    await visitor.ask("Who am I?")
+    await visitor.answer(2)
+    assert [content for _, content in model.prompt()][-1:] == ["Who am I?"]
+    assert "Ann" not in str(model.prompt())
+    await expect(visitor.box).to_have_value("")
+
+
+async def test_failed_regeneration_keeps_the_answer_and_says_why(visitor: Visitor, model: FakeModel) -> None:
+    await visitor.ask("hi")
+    await visitor.answer(1)
+    model.fail(500)
+    await visitor.button("Answer again").click()
+    await expect(visitor.answers.last).to_contain_text("The model failed to answer")
+    await expect(visitor.answers.last).to_contain_text("ok")
+
+
 async def test_empty_message_is_explained(visitor: Visitor) -> None:
     await visitor.box.press("Enter")
     await expect(visitor.problem).to_contain_text("Your message is empty")

@@ -6,7 +6,7 @@ window.jnana = (() => {
   const DRAFT = "jnana-draft";
   const AWAY = "The bot cannot be reached. Your text was kept: please send it again in a moment.";
   let connected = true;
-  let taken = null; // the message on its way: restored when it is refused
+  const taken = []; // messages on their way, oldest first: restored when they are refused
 
   // The address names the conversation, so that a reload and a bookmark find it again.
   function show(id) {
@@ -26,24 +26,23 @@ window.jnana = (() => {
   function take(message) {
     const text = message.text ?? "";
     const files = message.files ?? [];
-    taken = { text, files };
+    taken.push({ text, files });
     setTimeout(updateStatus, ANSWER_MS); // notices when nobody took it
     return [{ text, files: files.map((file) => file.path) }, { text: "", files: [] }];
   }
 
   // Nothing a person wrote is lost when it was refused, even if they went on writing.
   function settle(problem, box) {
-    const refused = taken;
-    taken = null;
-    if (!problem || !refused) return box;
+    const refused = taken.shift();
+    if (!refused || !problem.includes('role="alert"')) return box;
     return { text: joined(refused.text, box.text), files: [...refused.files, ...(box.files ?? [])] };
   }
 
   // Nor when the bot is away: gradio then stands still, and reloads the page when the bot is back.
   function keepUnsent() {
-    write(joined(taken.text, field().value));
-    hint(taken.files.length ? AWAY + " Add your files again, too." : AWAY);
-    taken = null;
+    write(joined(...taken.map((message) => message.text), field().value));
+    hint(taken.some((message) => message.files.length) ? AWAY + " Add your files again, too." : AWAY);
+    taken.length = 0;
   }
   window.addEventListener("pagehide", () => sessionStorage.setItem(DRAFT, field()?.value ?? ""));
 
@@ -67,7 +66,7 @@ window.jnana = (() => {
       sync();
     }
     connected = Boolean(status);
-    if (!connected && taken) keepUnsent();
+    if (!connected && taken.length) keepUnsent();
     status ??= { text: "Not connected", ready: false };
     line.dataset.ready = String(status.ready);
     line.querySelector(".jn-status-text").textContent = status.text;

@@ -33,6 +33,10 @@ CONVERSATION_ID = re.compile(r"[\w-]{16}")
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 MONOSPACE = ["ui-monospace", "SF Mono", "Cascadia Code", "Menlo", "Consolas", "monospace"]
 EXAMPLES = {"photo": ("example.jpg", "What is in this photo?"), "voice": ("example.ogg", "")}
+RESET = "/reset"
+FORGOTTEN = (
+    '<p role="status">Forgotten: what was said so far is no longer used. It still stands here, and nothing is deleted.</p>'
+)
 RATINGS: dict[bool | str, Literal[-1, 0, 1]] = {True: 1, False: -1}
 HEADER = """
 <header class="jn-header"><h1>Jñāna</h1>
@@ -83,9 +87,11 @@ class Page:
 
     async def send(self, message: dict[str, Any], conversation: str, request: gr.Request) -> str:
         """Send what was typed, uploaded and recorded. Returns what is wrong with it, "" if nothing."""
-        paths = [str(path) for path in message.get("files", [])]
+        text, paths = str(message.get("text", "")), [str(path) for path in message.get("files", [])]
+        if text.strip().lower() == RESET and not paths:
+            return await _problem(lambda: self._turns.reset(_address(conversation, request))) or FORGOTTEN
         files = await asyncio.to_thread(self._uploads.take, _browser(request), paths)
-        return await self._start(str(message.get("text", "")), files, conversation, request)
+        return await self._start(text, files, conversation, request)
 
     async def example(self, event: gr.EventData, conversation: str, request: gr.Request) -> str:
         file, text = EXAMPLES[event.name]
@@ -263,7 +269,6 @@ async def _problem(attempt: Callable[[], Awaitable[object]]) -> str:
     try:
         await attempt()
     except TurnError as error:
-        log.info("turn_refused", platform=PLATFORM, code=error.code, sentence=error.sentence)
         sentence = error.sentence
     except Exception:
         request_id = secrets.token_hex(8)

@@ -18,10 +18,10 @@ TITLE_CHARACTERS = 60
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
 FENCE = re.compile(r"( {0,3})(`{3,}(?=[^`]*$)|~{3,})(.*)")  # indent, marks, what follows
 INLINE_CODE = re.compile(r"(`[^`]+`)")
-COLOURED = frozenset(
-    ("bash", "c", "css", "go", "html", "java", "javascript", "js", "json", "latex", "py", "python", "rust", "sh", "sql", "ts")
-    + ("typescript", "xml", "yaml", "yml")
-)
+COLOURED = {
+    "bash", "c", "css", "go", "html", "java", "javascript", "js", "json", "latex", "py", "python", "rust", "sh", "sql", "ts",
+    "typescript", "xml", "yaml", "yml",
+}  # fmt: skip
 COLOURED_AS = {"c++": "c", "cpp": "c", "jsx": "js", "shell": "sh", "tsx": "ts"}
 HIDDEN_RATING = {1: "Like", -1: "Dislike", 0: None}
 
@@ -61,7 +61,7 @@ def question(turn: TurnView, live: LiveTurn | None) -> str:
 
 def answer(turn: TurnView, live: LiveTurn | None) -> str:
     if live is None or (live.final is not None and turn.state not in ("received", "running")):
-        return _stored_answer(turn)
+        return _stored_answer(turn)  # with why another answer failed, if it did
     if isinstance(live.final, Failed):
         return _problem(live.final.sentence)
     if live.text:
@@ -133,12 +133,16 @@ def _attachment(attachment: AttachmentView) -> str:
 
 
 def _stored_answer(turn: TurnView) -> str:
-    text = inert(turn.answer or "")
-    if turn.state == "failed":
-        return f"{text}\n\n{_problem(turn.failure or 'This could not be answered.')}".strip()
+    parts = [inert(turn.answer or "")]
     if turn.state == "stopped":
-        return f'{text}\n\n<div class="jn-aside">Stopped.</div>'.strip()
-    return text or _waiting("Thinking")
+        parts.append('<div class="jn-aside">Stopped.</div>')
+    elif turn.truncated:
+        parts.append('<div class="jn-aside">Cut off here: this is as long as an answer may be.</div>')
+    if turn.state in ("received", "running"):  # and nobody is at it: not even its failure could be stored
+        parts.append(_problem("This has not been answered. You can ask for the answer again."))
+    elif turn.failure or turn.state == "failed":
+        parts.append(_problem(turn.failure or "This could not be answered."))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _problem(sentence: str) -> str:
