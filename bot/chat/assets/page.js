@@ -27,7 +27,7 @@ window.jnana = (() => {
     const text = message.text ?? "";
     const files = message.files ?? [];
     taken.push({ text, files });
-    setTimeout(updateStatus, ANSWER_MS); // notices when nobody took it
+    setTimeout(updateStatus, ANSWER_MS); // notices when nobody took it, or nothing was heard of it
     return [{ text, files: files.map((file) => file.path) }, { text: "", files: [] }];
   }
 
@@ -66,7 +66,11 @@ window.jnana = (() => {
       sync();
     }
     connected = Boolean(status);
-    if (!connected && taken.length) keepUnsent();
+    if (taken.length) {
+      // Gradio closes its stream when nothing runs; what begins in that very moment is heard of when the next thing begins.
+      if (connected) sync();
+      else keepUnsent();
+    }
     status ??= { text: "Not connected", ready: false };
     line.dataset.ready = String(status.ready);
     line.querySelector(".jn-status-text").textContent = status.text;

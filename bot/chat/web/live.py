@@ -86,13 +86,14 @@ class Watch:
         self._live: dict[int, LiveTurn] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
-        self._ended = False
+        self.ended = False
+        """Replaced by another watch."""
         self._over = asyncio.Event()
         self._looks = 0
 
     async def end(self) -> None:
         """Yield nothing more. Returns when the last snapshot was taken over, so that the next watch draws after it."""
-        self._ended = True
+        self.ended = True
         self._changed.set()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._over.wait(), DRAWN_SECONDS)
@@ -102,7 +103,7 @@ class Watch:
         stored: list[TurnView] = []
         known: object = None
         try:
-            while not self._ended:
+            while not self.ended:
                 self._changed.clear()
                 self._join_running()
                 state = [(turn_id, turn.final is None) for turn_id, turn in self._live.items()]
@@ -110,7 +111,7 @@ class Watch:
                 if state != known or any(turn.beginning for turn in self._live.values()):
                     known = state
                     stored = await self._history.turns(self._address)
-                    if self._ended:  # meanwhile: what was read is older than what the next watch draws
+                    if self.ended:  # meanwhile: what was read is older than what the next watch draws
                         return
                 snapshot = Snapshot(stored, self._live)
                 yield snapshot

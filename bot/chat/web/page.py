@@ -160,8 +160,10 @@ class Page:
                     gr.update(visible=not view.messages),
                     conversation_list(conversations, conversation),
                 )
-            # Gradio repeats what was yielded last when this ends; another conversation may be shown by then.
-            yield gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+            if watch.ended:
+                # Gradio repeats what was yielded last when this ends, and another conversation may be shown by then. (Only
+                # now: it would change what was yielded before where that still waits to be drawn.)
+                yield gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip()
         except JnanaError as error:
             log.warning("conversation_unreadable", code=error.code, reason=error.sentence)
             raise gr.Error("This conversation cannot be read at the moment.", print_exception=False) from error
