@@ -25,7 +25,14 @@ import openai
 import skimage
 import torch
 from PIL import Image
-from transformers import LogitsProcessorList, RepetitionPenaltyLogitsProcessor, StoppingCriteria, StoppingCriteriaList
+from transformers import (
+    AutoModelForCausalLM,
+    LogitsProcessorList,
+    PreTrainedModel,
+    RepetitionPenaltyLogitsProcessor,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
 from benchmarks.report import header, resident, table
 from model.mind import Message, Mind
@@ -34,7 +41,7 @@ from model.settings import WorkerSettings, available_cores
 from model.sight import Picture
 from model.weights import prepare
 
-ROUNDS = 4
+ROUNDS = 10
 ANSWER_TOKENS = 64
 PORT = 8790
 TEXT = "Tell me a story about a lighthouse keeper who finds a letter."
@@ -70,8 +77,8 @@ def photo(seed: int) -> bytes:
     return out.getvalue()
 
 
-def plain(mind: Mind, text: str, picture: bytes | None) -> Seen:
-    """Plain transformers: encode, then `generate` with nothing around it."""
+def plain(model: PreTrainedModel, mind: Mind, text: str, picture: bytes | None) -> Seen:
+    """Plain transformers: our prompt, then `generate` of the language model's own class with nothing around it."""
     start = time.perf_counter()
     parts: tuple[str | Picture, ...] = (text,)
     if picture is not None:
@@ -81,11 +88,12 @@ def plain(mind: Mind, text: str, picture: bytes | None) -> Seen:
     # Over the answer only, as the worker has it.
     penalty = RepetitionPenaltyLogitsProcessor(mind.preset.repetition_penalty, prompt_ignore_length=prompt.input_ids.shape[1])
     with torch.inference_mode():
-        mind.model.generate(
+        model.generate(
             input_ids=prompt.input_ids,
             attention_mask=torch.ones_like(prompt.input_ids),
             do_sample=False,
             max_new_tokens=ANSWER_TOKENS,
+            eos_token_id=list(mind.stop_token_ids),
             logits_processor=LogitsProcessorList([penalty]),
             pad_token_id=mind.stop_token_ids[0],
             stopping_criteria=StoppingCriteriaList([clock]),
@@ -138,12 +146,14 @@ def start_worker() -> tuple[subprocess.Popen[bytes], openai.OpenAI, float]:
     return process, client, time.perf_counter() - start
 
 
-def compare(mind: Mind, client: openai.OpenAI, text: str, picture: Callable[[int], bytes | None]) -> list[list[str]]:
+def compare(
+    model: PreTrainedModel, mind: Mind, client: openai.OpenAI, text: str, picture: Callable[[int], bytes | None]
+) -> list[list[str]]:
     """Rows of the table: medians of all rounds, and the median of the rounds' ratios."""
     ours, theirs = [], []
     for turn in range(ROUNDS + 1):
         pair = [
-            lambda t=turn: plain(mind, text, picture(t)),
+            lambda t=turn: plain(model, mind, text, picture(t)),
             lambda t=turn: through_worker(client, text, picture(t)),
         ]
         order = (0, 1) if turn % 2 else (1, 0)
@@ -183,8 +193,9 @@ def main() -> None:
             ocr=True,
             progress=lambda what, done, total: None,
         )
-        text_rows = compare(mind, client, TEXT, lambda seed: None)
-        photo_rows = compare(mind, client, QUESTION, photo)
+        model = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, dtype=torch.float32).eval()
+        text_rows = compare(model, mind, client, TEXT, lambda seed: None)
+        photo_rows = compare(model, mind, client, QUESTION, photo)
         memory = resident(process.pid)
     finally:
         process.terminate()

@@ -19,6 +19,9 @@ PICTURE_QUESTION = "Describe what you see."
 PICTURE_LEFT_OUT = "[a picture was here that is no longer remembered]"
 """Stands for a picture that no longer fits, so that the model does not invent what is talked about."""
 
+STOPPED_ANSWER = "All right."
+"""Stands for an answer that was stopped before its first word. Without one a small model answers the old question, too."""
+
 MESSAGE_TOKENS = 8
 """Upper bound of what a chat template adds to one message: SmolLM2's and ChatML's `<|im_start|>role\\n…<|im_end|>\\n` is 5."""
 
@@ -76,18 +79,18 @@ def compose(system: str, turns: Sequence[RememberedTurn], costs: Costs, *, group
     pictures_left = PROMPT_PICTURES - len(newest.pictures)
     for turn in reversed(turns[:-1]):
         asked = user_message(turn, group=group)
-        answered = [PromptMessage("assistant", turn.answer)] if turn.answer else []
-        needed = cost(asked) + sum(cost(message) for message in answered)
+        answered = PromptMessage("assistant", turn.answer or STOPPED_ANSWER)
+        needed = cost(asked) + cost(answered)
         if asked.pictures and (len(asked.pictures) > pictures_left or needed > left):
             pictures_left = 0
             asked = without_pictures(asked)
-            needed = cost(asked) + sum(cost(message) for message in answered)
+            needed = cost(asked) + cost(answered)
         if needed > left:
             break
         left -= needed
         pictures_left -= len(asked.pictures)
-        chosen = [asked, *answered, *chosen]
-    return head + _alternate(chosen)
+        chosen = [asked, answered, *chosen]
+    return head + chosen
 
 
 async def recall(
@@ -101,7 +104,7 @@ async def recall(
 ) -> list[PromptMessage]:
     """`compose` with every text counted by the model, in one request."""
     asked = [user_message(turn, group=group) for turn in turns]
-    texts = {system, *(message.text for message in asked), *(turn.answer for turn in turns if turn.answer)}
+    texts = {system, STOPPED_ANSWER, *(message.text for message in asked), *(turn.answer for turn in turns if turn.answer)}
     texts |= {without_pictures(message).text for message in asked}
     ordered = sorted(texts)
     tokens = dict(zip(ordered, await count(ordered), strict=True))
@@ -127,18 +130,6 @@ def speaker(name: str) -> str:
     """A name that cannot pass for another speaker's line: one line, no colon."""
     printable = "".join(character if character.isprintable() and character != ":" else " " for character in name)
     return " ".join(printable.split())[:SPEAKER_LENGTH].strip() or "Somebody"
-
-
-def _alternate(messages: list[PromptMessage]) -> list[PromptMessage]:
-    """Join neighbours of one role (a turn stopped before its first word has no answer): templates demand alternation."""
-    joined: list[PromptMessage] = []
-    for message in messages:
-        if joined and joined[-1].role == message.role:
-            before = joined.pop()
-            text = f"{before.text}\n\n{message.text}"
-            message = replace(message, text=text, pictures=before.pictures + message.pictures)
-        joined.append(message)
-    return joined
 
 
 def _too_long(newest: PromptMessage, tokens: int, limit: int) -> str:

@@ -13,6 +13,7 @@ from bot.memory import (
     MESSAGE_TOKENS,
     PICTURE_LEFT_OUT,
     PICTURE_QUESTION,
+    STOPPED_ANSWER,
     Costs,
     PromptMessage,
     compose,
@@ -93,7 +94,10 @@ BOTH = 2 * (1 + MESSAGE_TOKENS)
             id="never more pictures than a worker takes",
         ),
         pytest.param(
-            [said("a", None), said("b", None)], 1000, [("user", "a\n\nb", 0)], id="unanswered question joins the next"
+            [said("a", None), said("b", None)],
+            1000,
+            [("user", "a", 0), ("assistant", STOPPED_ANSWER, 0), ("user", "b", 0)],
+            id="a question that was stopped before its answer is not asked again",
         ),
     ],
 )

@@ -157,7 +157,7 @@ async def test_a_waiting_turn_can_be_stopped(turns: Turns, store: Store, model: 
     assert await end_of(one) == Finished("first")
     assert await end_of(three) == Finished("ok")
     assert [view.state for view in await store.turns(HERE)] == ["finished", "stopped", "finished"]
-    assert model.prompt(1)[-1] == ("user", "2\n\n3")
+    assert model.prompt(1)[-1] == ("user", "3")
 
 
 async def test_regenerate_replaces_the_answer_with_another(turns: Turns, store: Store, model: FakeModel) -> None:

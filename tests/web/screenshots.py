@@ -23,11 +23,11 @@ async def take(url: str, folder: Path) -> None:
             visitor = await open_page(browser, url, size=size)
             await visitor.ask("What is in this photo?", ASSETS / "example.jpg")
             await visitor.answer(1, patience_ms=PATIENCE_MS)
+            await visitor.ask("Write a short poem about it.")
+            await visitor.answer(2, patience_ms=PATIENCE_MS)
             if name == "desktop":
                 await visitor.ask("", ASSETS / "example.ogg")
-                await visitor.answer(2, patience_ms=PATIENCE_MS)
-            await visitor.ask("Tell me one thing about it.")
-            await visitor.answer(3 if name == "desktop" else 2, patience_ms=PATIENCE_MS)
+                await visitor.answer(3, patience_ms=PATIENCE_MS)
             await visitor.page.mouse.move(0, 0)
             await asyncio.sleep(1)  # scrolling and fading come to rest
             path = folder / f"web-{name}.png"
