@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import structlog
 
@@ -36,6 +38,8 @@ FETCHED_AT_ONCE = 4
 REMEMBERED_TURNS = 60
 """Turns that are looked at for a prompt. More than fit into small models' contexts (8,192 tokens), and quickly counted."""
 
+ASK_WITHOUT = "Please send it again, or ask without it."
+
 OTHER_ANSWER_TEMPERATURE = 0.8
 """Least randomness of an answer that was asked for again: at 0 it would be the same one."""
 
@@ -65,8 +69,9 @@ class Answering:
         await self._store.begin(live.turn_id, live.request_id)
         try:
             async with asyncio.timeout(self._settings.turn_timeout):
-                await self._listen(live)
-                return await self._ask(live)
+                heard_in = await self._listen(live)
+                answer = await self._ask(live)
+                return replace(answer, timings=answer.timings | {"speech": heard_in}) if heard_in else answer
         except TimeoutError:
             limit = self._settings.turn_timeout
             readable = f"{limit / 60:.0f} minutes" if limit >= 120 else f"{limit:.0f} seconds"
@@ -75,7 +80,11 @@ class Answering:
     # --- Files ---
 
     async def _take_in(self, live: LiveTurn, files: Sequence[IncomingFile]) -> None:
-        """Store what can be used; a sentence for each file that cannot. If nothing is left to answer, that is the failure."""
+        """Store what can be used; a sentence for each file that cannot.
+
+        If none can, that is the failure, whatever words came with it: they are about the files, and a model that is asked
+        what it sees in a photo that is not there makes one up.
+        """
         media: list[Media] = []
         refused: list[str] = []
         async with self._fetching:
@@ -86,14 +95,16 @@ class Answering:
                     log.info("file refused", reason=error.sentence)
                     refused.append(error.sentence)
         await self._store.take_in(live.turn_id, media, refused)
-        if not media and not live.stored.text:
-            raise MediaRefused(" ".join(refused))
+        if not media:
+            raise MediaRefused(" ".join([*refused, *([ASK_WITHOUT] if live.stored.text else [])]))
         for sentence in refused:
             live.emit(Notice(sentence))
 
     # --- Voice notes ---
 
-    async def _listen(self, live: LiveTurn) -> None:
+    async def _listen(self, live: LiveTurn) -> float:
+        """Write the voice notes down and say what was heard; the seconds that it took, 0 where nobody spoke."""
+        began = time.perf_counter()
         silent: list[str] = []
         voices = await self._store.voices(live.turn_id)
         for voice in voices:
@@ -107,8 +118,11 @@ class Answering:
                 live.emit(Transcribed(text, language))
             else:
                 silent.append(f"I could not hear any speech in {voice.name}.")
-        if not silent:
-            return
+        if silent:
+            await self._say_silent(live, silent)
+        return round(time.perf_counter() - began, 4) if voices else 0.0
+
+    async def _say_silent(self, live: LiveTurn, silent: Sequence[str]) -> None:
         turns, _ = await self._store.remembered(live.turn_id, 0)
         if not _says_something(turns[-1]):
             raise NoSpeech(" ".join(silent))

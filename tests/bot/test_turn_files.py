@@ -119,6 +119,13 @@ async def test_a_bad_file_alone_is_a_sentence_that_names_it(turns: Turns, store:
     assert await end_of(await turns.start(message("Still there?"))) == Finished("ok")
 
 
+async def test_a_question_about_a_file_that_cannot_be_used_is_not_answered_without_it(turns: Turns, model: FakeModel) -> None:
+    failed = await end_of(await turns.start(message("What is in this photo?", file("p.jpg", PHOTO[: len(PHOTO) // 2]))))
+    assert isinstance(failed, Failed)
+    assert failed.sentence == "p.jpg: the picture is damaged or incomplete. Please send it again, or ask without it."
+    assert model.chats == []
+
+
 async def test_bad_files_beside_good_ones_are_noticed_and_the_turn_goes_on(
     turns: Turns, store: Store, model: FakeModel
 ) -> None:

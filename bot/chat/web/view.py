@@ -55,7 +55,7 @@ def question(turn: TurnView, live: LiveTurn | None) -> str:
     if turn.text:
         parts.append(f'<div class="jn-text">{_plain(turn.text)}</div>')
     notices = turn.notices or tuple(live.notices if live else ())
-    parts += [f'<div class="jn-notice">{_plain(notice)}</div>' for notice in notices]
+    parts += [f'<div class="jn-notice">{_plain(notice)}</div>' for notice in notices if notice not in (turn.failure or "")]
     return f'<div class="jn-said">{"".join(parts)}</div>'
 
 
