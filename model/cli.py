@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +28,9 @@ BAD_SETTINGS, NO_WEIGHTS = 2, 3
 
 PLAIN_STEP = 25
 """Percent between two lines of progress when nobody watches a terminal."""
+
+QUIET_SECONDS = 2.0
+"""What is done sooner is not worth a line."""
 
 WIDE = 200
 """Columns of a table that is written to a file or a pipe, so that nothing in it is broken over lines."""
@@ -175,11 +179,13 @@ def _progress(*, plain_lines: bool = True) -> Iterator[OnProgress]:
 
 class _PlainProgress:
     def __init__(self) -> None:
+        self._began: dict[str, float] = {}
         self._shown: dict[str, int] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
         percent = done * 100 // total if total else 100
-        if percent >= self._shown.get(what, -PLAIN_STEP) + PLAIN_STEP:
+        lasts = time.monotonic() - self._began.setdefault(what, time.monotonic()) >= QUIET_SECONDS
+        if lasts and percent >= self._shown.get(what, -PLAIN_STEP) + PLAIN_STEP:
             self._shown[what] = percent
             print(f"{what}: {percent} %", file=sys.stderr, flush=True)
 

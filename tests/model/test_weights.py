@@ -18,14 +18,14 @@ from model.weights import WeightsError, folder_of, prepare, state
 
 CONTENT = b"the weights of a toy"
 PARTS: tuple[Part, ...] = ("language", "tower", "speech")
-Converter = Callable[[list[Path], Path, Callable[[str, int, int], None]], None]
+Converter = Callable[[list[Path], Path, Callable[[int, int], None]], None]
 
 
 def quiet(what: str, done: int, total: int) -> None:
     """No progress."""
 
 
-def copy(files: list[Path], target: Path, progress: Callable[[str, int, int], None]) -> None:
+def copy(files: list[Path], target: Path, progress: Callable[[int, int], None]) -> None:
     (target / "weights.safetensors").write_bytes(files[0].read_bytes())
 
 
@@ -62,7 +62,7 @@ def test_converted_once_and_then_found(preset: Preset, tmp_path: Path, monkeypat
     assert (prepared.language / "weights.safetensors").read_bytes() == CONTENT
     assert [part.status for part in state(preset, tmp_path)] == ["ready"] * 3
 
-    def never(files: list[Path], target: Path, progress: Callable[[str, int, int], None]) -> None:
+    def never(files: list[Path], target: Path, progress: Callable[[int, int], None]) -> None:
         raise AssertionError("converted a second time")
 
     use(monkeypatch, never)
@@ -92,7 +92,7 @@ def test_changed_weights_are_made_again(preset: Preset, tmp_path: Path) -> None:
 def test_killed_conversion_is_redone(preset: Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The converter dies by SIGKILL half way, in a process of its own: no clean-up of ours runs."""
 
-    def dies(files: list[Path], target: Path, progress: Callable[[str, int, int], None]) -> None:
+    def dies(files: list[Path], target: Path, progress: Callable[[int, int], None]) -> None:
         (target / "weights.safetensors").write_bytes(CONTENT[:5])
         os.kill(os.getpid(), signal.SIGKILL)
 
