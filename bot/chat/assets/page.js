@@ -67,7 +67,6 @@ window.jnana = (() => {
     }
     connected = Boolean(status);
     if (taken.length) {
-      // Gradio closes its stream when nothing runs; what begins in that very moment is heard of when the next thing begins.
       if (connected) sync();
       else keepUnsent();
     }
@@ -76,6 +75,8 @@ window.jnana = (() => {
     line.querySelector(".jn-status-text").textContent = status.text;
   }
 
+  // Draws the conversation anew. Gradio closes its stream when nothing runs, and what begins in that very moment is only
+  // heard of when the next thing begins: this is it.
   function sync() {
     document.querySelector("#jn-sync")?.click();
   }
@@ -144,6 +145,12 @@ window.jnana = (() => {
       }
     };
   }
+
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("#jn-new, #jn-list a, .jn-examples button, #jn-chat [aria-label='Answer again']")) {
+      setTimeout(sync, ANSWER_MS);
+    }
+  });
 
   // After a recording was taken or discarded, Enter sends again.
   document.addEventListener("click", (event) => {
