@@ -8,7 +8,8 @@ from bot.chat.base import Address, TurnView
 from bot.chat.web.live import Watch
 from bot.store import Store
 from bot.turn import Turns
-from tests.bot.sending import HERE
+from tests.bot.fake_model import FakeModel
+from tests.bot.sending import HERE, end_of, message
 
 
 class SlowStore:
@@ -24,6 +25,19 @@ class SlowStore:
         self.asked.set()
         await self.go.wait()
         return found
+
+
+async def test_a_turn_that_ends_while_it_is_drawn_is_drawn_as_ended(turns: Turns, store: Store, model: FakeModel) -> None:
+    answer = model.say("Done", hold=True)
+    turn = await turns.start(message("hi"))
+    await answer.wait_begun()
+    drawn: list[tuple[bool, str]] = []
+    async for snapshot in Watch(turns, store, HERE).snapshots():
+        drawn.append((snapshot.busy, snapshot.stored[0].state))
+        answer.release()
+        await end_of(turn)  # drawing takes its time
+    assert drawn[0] == (True, "running")
+    assert drawn[-1] == (False, "finished")
 
 
 async def test_what_was_read_before_a_newer_watch_is_not_drawn(turns: Turns, store: Store) -> None:

@@ -66,14 +66,11 @@ class LiveTurn:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`stored` oldest first; `live` by turn id."""
+    """`stored` oldest first; `live` by turn id, to be looked at at once: it goes on growing. `busy`: more is to come."""
 
     stored: list[TurnView]
     live: Mapping[int, LiveTurn]
-
-    @property
-    def busy(self) -> bool:
-        return any(turn.final is None for turn in self.live.values())
+    busy: bool
 
 
 class Watch:
@@ -113,9 +110,10 @@ class Watch:
                     stored = await self._history.turns(self._address)
                     if self.ended:  # meanwhile: what was read is older than what the next watch draws
                         return
-                snapshot = Snapshot(stored, self._live)
-                yield snapshot
-                if not snapshot.busy:
+                # As it was when the store was read: what ended since then is drawn once more, as it stands in the store.
+                busy = any(runs for _, runs in state)
+                yield Snapshot(stored, self._live, busy)
+                if not busy:
                     return
                 await self._next_change()
         finally:
