@@ -39,7 +39,6 @@ class Core:
     """What every platform needs. `model`: who looks after it, whether the worker is ours or somebody else's server."""
 
     store: Store
-    client: ModelClient
     turns: Turns
     model: Supervisor | RemoteModel
 
@@ -61,7 +60,7 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     model = supervisor or RemoteModel(client, say)
     turns = Turns(store, client, settings)
     try:
-        yield Core(store, client, turns, model)
+        yield Core(store, turns, model)
     finally:
         await turns.drain(DRAIN_TIMEOUT)
         await model.stop()

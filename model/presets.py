@@ -81,11 +81,6 @@ class Preset:
         """Bytes on disk when everything is ready."""
         return sum(component.size for component in self.components.values())
 
-    @property
-    def from_packages(self) -> bool:
-        """Whether everything comes out of installed packages, so that nothing has to be pulled."""
-        return all(component.converter is not None for component in self.components.values())
-
 
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of a vocabulary, not of a login
 END_OF_TURN = "<|end_of_turn|>"

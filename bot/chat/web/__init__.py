@@ -2,7 +2,7 @@
 
 page = WebPage(turns, history, host="127.0.0.1", port=7860, password="", home=home, status=lambda: Status("Ready", True))
 await page.start()      # accepts visitors from here on; OSError with one sentence when the port is in use
-await page.serve()      # until stop()
+await page.stop()
 """
 
 from __future__ import annotations
@@ -106,13 +106,6 @@ class WebPage:
             raise OSError("the web page could not be started; the log says why")
         self._sweeping = asyncio.create_task(self._uploads.keep_clean(), name="sweep-uploads")
         log.info("web_ready", url=self.url)
-
-    async def serve(self) -> None:
-        """Serve until `stop`."""
-        if self._serving is None:
-            await self.start()
-        if self._serving is not None:
-            await asyncio.shield(self._serving)
 
     async def stop(self) -> None:
         if self._sweeping is not None:
