@@ -22,9 +22,9 @@ from bot.supervisor import Supervisor
 from bot.turn import Turns
 from bot.worker import ModelClient
 
-DRAIN_TIMEOUT = 7.0
+DRAIN_TIMEOUT = 5.0
 """Seconds that running answers get to finish after the first Ctrl-C. With a second for the page's open streams (STOP_SECONDS)
-and one for a worker that does not end (STOP_GRACE) the way out takes at most 10."""
+and four for the worker (STOP_GRACE) the way out takes at most 10."""
 STOPPED, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes; 130 is 128 + SIGINT, as shells count."""
 

@@ -43,8 +43,9 @@ SILENT_START = 180.0
 """Seconds until a new process must answer /health: torch is imported from a cold, slow disk."""
 HANGS_AFTER = 60.0
 """Seconds without an answer of /health until the process is killed. It answers from a thread of its own, also when busy."""
-STOP_GRACE = 1.0
-"""Seconds from SIGTERM to SIGKILL. Turns were drained before, so there is nothing left to finish."""
+STOP_GRACE = 4.0
+"""Seconds from SIGTERM to SIGKILL. Turns were drained before, so nothing is left to finish; a process with torch in it takes
+three seconds to end."""
 LINE_BYTES = 2**20
 """Longest line of the worker's log."""
 NOT_FOR_WORKER = ("DISCORD_TOKEN", "TELEGRAM_TOKEN", "WEB_PASSWORD", "DATABASE_URL")
