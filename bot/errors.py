@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bot.texts import Text
+
 
 class JnanaError(Exception):
     """An expected failure. `sentence` is complete: no traceback and no second line are needed to understand it."""
@@ -59,9 +61,17 @@ class DiskFull(StoreError):
 
 
 class TurnError(JnanaError):
-    """A turn that is refused or cannot be answered."""
+    """A turn that is refused or cannot be answered. `sentence` is English, for the log; the person gets `told`."""
 
     code = "turn_failed"
+
+    def __init__(self, why: Text | str) -> None:
+        """`why`: a text of the catalogue, or a sentence that somebody else wrote (a model server's)."""
+        super().__init__(str(why))
+        self._why = why
+
+    def told(self, language: str) -> str:
+        return self._why.to(language) if isinstance(self._why, Text) else self._why
 
 
 class EmptyMessage(TurnError):
@@ -159,6 +169,6 @@ class WorkerRefused(WorkerError):
 
     code = "worker_refused"
 
-    def __init__(self, sentence: str, reason: str = "") -> None:
-        super().__init__(sentence)
+    def __init__(self, why: Text | str, reason: str = "") -> None:
+        super().__init__(why)
         self.reason = reason

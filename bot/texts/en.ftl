@@ -1,0 +1,131 @@
+### What Jñāna says. Every other language has the same keys; `{ $name }` are gaps that the program fills.
+
+## While an answer comes about
+
+queued = ⏳ Queued: { $position ->
+    [1] you are next.
+   *[other] number { $position } in line.
+}
+thinking = ⏳ …
+heard = 🎙 { $text }
+stopped = (stopped)
+truncated = (The answer reached its longest length and ends here.)
+
+## Buttons
+
+button-stop = ■ Stop
+button-again = ↻ Again
+button-good = 👍
+button-bad = 👎
+button-answer-edited = ↻ Answer the edited question
+button-forget = Yes, forget me
+button-cancel = No
+
+## What a pressed button says
+
+stopping = Stopping.
+already-ended = This answer has already ended.
+thanks = Thank you.
+not-yours = Only the person who asked, or an admin, can do that.
+not-your-button = This button is not yours.
+nothing-to-rate = There is no answer here that could be rated.
+better-title = A better answer
+better-question = What would have been a better answer?
+better-reply = What would have been a better answer? Reply to this message with it.
+better-kept = Thank you, I keep that for my admins to teach me from.
+
+## Commands: what they do, as the platform lists them
+
+command-ask = Ask me something, with a picture or a recording if you like
+command-describe = Describe a picture
+command-transcribe = Write down what is said in a recording
+command-reset = Forget what was said here so far
+command-regenerate = Answer the last question again
+command-stop = Stop the answer that is being written
+command-settings = Language, memory and persona
+command-privacy = What I keep and where
+command-forget = Delete everything that I keep about you
+command-export = Send you everything that I keep about you
+command-help = What I can do
+command-status = How I am
+option-question = Your question
+option-file = A picture, a recording or a text file
+option-language = The language I use for messages like this one
+option-memory = How many earlier questions I remember
+option-persona = Who I am in this conversation
+menu-ask = Ask about this
+menu-describe = Describe picture
+menu-transcribe = Transcribe
+
+## What commands answer
+
+help = **I am { $name }.** Write to me here; in groups, mention me or reply to me. Send pictures, voice notes and text files with your question or without one.
+
+    I remember this conversation. Every answer has buttons to stop it, to ask again and to rate it.
+help-line = /{ $command } – { $what }
+reset-done = What was said here so far is out of my mind. (It is kept; /forget deletes.)
+nothing-running = I am not writing anything at the moment.
+nothing-to-repeat = There is no question here yet that I could answer again.
+nothing-to-describe = I see no picture. Send one with the command, or reply to one with it.
+nothing-to-transcribe = I see no recording. Send one with the command, or reply to one with it.
+nothing-to-ask = Write your question after the command, send a file with it, or reply to a message with it.
+status = The model: { $model }. Being answered or waiting: { $turns }. Version { $version }.
+settings-now = Language: { $language }. Memory: { $memory ->
+    [one] { $memory } question
+   *[other] { $memory } questions
+}. Persona: { $persona }.
+settings-how = Change them with { $usage }.
+settings-choices = { $option }: { $choices }
+settings-done = Done.
+settings-unknown = I do not know { $option } "{ $value }". It can be: { $choices }
+settings-admins = In a group, only its admins can change the memory and the persona.
+privacy = **What I keep**, on the machine of the person who runs me and nowhere else: your name and id on this platform, the messages you send to me with their pictures, recordings and transcripts, my answers, your ratings and better answers, your settings.
+
+    I do not keep messages that are not for me. Pictures and recordings lose their metadata (place, camera) when they arrive. Your ratings and better answers may be used to teach me; nothing else is.
+
+    /export sends you all of it, /forget deletes it.
+forget-sure = This deletes everything that I keep about you, here and in every other chat on this platform: your messages with their files and my answers to them, your ratings, your settings. It cannot be undone. Do you want that?
+forget-done = Done. I deleted { $turns ->
+    [one] { $turns } message
+   *[other] { $turns } messages
+} with my answers, and everything else about you.
+forget-not = Nothing was deleted.
+export-ready = This is everything that I keep about you.
+export-sent = I sent it to you in a private message.
+export-private = I could not write to you privately. Please send me /export in a private chat.
+
+## What is refused
+
+not-on-list = I do not talk to everybody here. The bot's owner can put you on the list.
+guests-in-groups-only = I answer you in groups only, not in private chats.
+too-fast = That was a lot in a short time: I take { $limit } messages a minute from you. Please wait a moment.
+budget-spent = You have used today's { $limit } messages. I am here again for you tomorrow (midnight UTC).
+empty-message = Your message is empty. Send me words, a picture or a voice note.
+text-too-long = Your message has { NUMBER($length) } characters; I can read { NUMBER($limit) } at once.
+too-many-files = You sent { $count } files; I can take { $limit } at once.
+restarting = I am being restarted. Please send that again in a minute.
+restarting-kept = I am being restarted and will answer when I am back.
+queue-full = { $limit } messages are waiting here already. Please wait for their answers first.
+queue-full-all = Too many people are asking at the moment. Please try again in a minute.
+still-answering = This message is still being answered.
+not-here = This message is not part of this conversation.
+admins-only = Only admins can do that.
+
+## What went wrong
+
+cannot-store = I cannot store anything at the moment, so I do not answer. The bot's owner finds the reason in the log.
+restarted-too-often = I was restarted while I answered this, more than once. Please ask again, perhaps in other words.
+internal = Something went wrong on my side. The bot's owner can look for { $id } in the log.
+took-too-long-minutes = This took longer than { $minutes } minutes, so I gave up. Please try again.
+took-too-long-seconds = This took longer than { $seconds } seconds, so I gave up. Please try again.
+files-did-not-arrive = Your files did not arrive here. Please send them again.
+ask-without = Please send it again, or ask without it.
+no-speech = I could not hear any speech in { $name }.
+cannot-listen = { $name }: I could not listen to this recording.
+crashed-twice = I am sorry: the model crashed twice while answering this. Please try again later.
+nothing-to-say = The model had nothing to say to this. Please ask in other words.
+nothing-to-answer = There is nothing in this message that I could answer.
+file-too-large = { $name }: the file has { $size } MB; I can take { $limit } MB.
+file-not-fetched = { $name }: the file could not be fetched. Please send it again.
+message-too-long = Your message is too long for the model: about { NUMBER($tokens, useGrouping: 0) } tokens, and it can take { NUMBER($limit, useGrouping: 0) }. Please send less at once.
+pictures-too-long = Your message with its pictures is too long for the model: about { NUMBER($tokens, useGrouping: 0) } tokens, and it can take { NUMBER($limit, useGrouping: 0) }. Please send less at once.
