@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -27,6 +27,7 @@ from bot.memory import PromptMessage, recall
 from bot.running import LiveTurn
 from bot.settings import Settings
 from bot.store import AnswerRecord, RememberedTurn, Store, StoredVoice
+from bot.texts import text
 from bot.worker import Details, ModelClient, Piece, Position
 
 FETCH_TIMEOUT = 60.0
@@ -38,8 +39,6 @@ FETCHED_AT_ONCE = 4
 REMEMBERED_TURNS = 60
 """Turns that are looked at for a prompt. More than fit into small models' contexts (8,192 tokens), and quickly counted."""
 
-ASK_WITHOUT = "Please send it again, or ask without it."
-
 OTHER_ANSWER_TEMPERATURE = 0.8
 """Least randomness of an answer that was asked for again: at 0 it would be the same one."""
 
@@ -49,8 +48,9 @@ log = structlog.get_logger(__name__)
 class Answering:
     """Stateless but for the bounds on what happens at once."""
 
-    def __init__(self, store: Store, client: ModelClient, settings: Settings) -> None:
+    def __init__(self, store: Store, client: ModelClient, settings: Settings, personas: Mapping[str, str]) -> None:
         self._store = store
+        self._personas = personas
         self._client = client
         self._settings = settings
         self._decoder = MediaDecoder()
@@ -59,9 +59,9 @@ class Answering:
     async def answer(self, live: LiveTurn, files: Sequence[IncomingFile]) -> AnswerRecord:
         """Everything from files to answer; events go to `live`. Raises `TurnError`."""
         if files:
-            await self._take_in(live, files)
+            await self.take_in(live, files)
         elif live.stored.pending_files:
-            raise Interrupted("Your files did not arrive here. Please send them again.")
+            raise Interrupted(text("files-did-not-arrive"))
         else:
             for sentence in live.stored.notices:
                 live.emit(Notice(sentence))
@@ -70,16 +70,17 @@ class Answering:
         try:
             async with asyncio.timeout(self._settings.turn_timeout):
                 heard_in = await self._listen(live)
-                answer = await self._ask(live)
+                answer = await self._ask(live) if live.stored.task == "answer" else await self._written_down(live)
                 return replace(answer, timings=answer.timings | {"speech": heard_in}) if heard_in else answer
         except TimeoutError:
             limit = self._settings.turn_timeout
-            readable = f"{limit / 60:.0f} minutes" if limit >= 120 else f"{limit:.0f} seconds"
-            raise TurnTimeout(f"This took longer than {readable}, so I gave up. Please try again.") from None
+            if limit >= 120:
+                raise TurnTimeout(text("took-too-long-minutes", minutes=round(limit / 60))) from None
+            raise TurnTimeout(text("took-too-long-seconds", seconds=round(limit))) from None
 
     # --- Files ---
 
-    async def _take_in(self, live: LiveTurn, files: Sequence[IncomingFile]) -> None:
+    async def take_in(self, live: LiveTurn, files: Sequence[IncomingFile]) -> None:
         """Store what can be used; a sentence for each file that cannot.
 
         If none can, that is the failure, whatever words came with it: they are about the files, and a model that is asked
@@ -93,10 +94,10 @@ class Answering:
                     media.append(await self._decoder.decode(file.name, await fetch(file)))
                 except MediaRefused as error:
                     log.info("file refused", reason=error.sentence)
-                    refused.append(error.sentence)
+                    refused.append(error.told(live.language))
         await self._store.take_in(live.turn_id, media, refused)
         if not media:
-            raise MediaRefused(" ".join([*refused, *([ASK_WITHOUT] if live.stored.text else [])]))
+            raise MediaRefused(" ".join([*refused, *([text("ask-without").to(live.language)] if live.stored.text else [])]))
         for sentence in refused:
             live.emit(Notice(sentence))
 
@@ -109,15 +110,15 @@ class Answering:
         voices = await self._store.voices(live.turn_id)
         for voice in voices:
             try:
-                text, language = await self._transcript(live, voice)
+                heard, language = await self._transcript(live, voice)
             except WorkerRefused as error:
                 log.warning("voice note refused", reason=error.reason)
-                silent.append(f"{voice.name}: I could not listen to this recording.")
+                silent.append(text("cannot-listen", name=voice.name).to(live.language))
                 continue
-            if text:
-                live.emit(Transcribed(text, language))
-            else:
-                silent.append(f"I could not hear any speech in {voice.name}.")
+            if not heard:
+                silent.append(text("no-speech", name=voice.name).to(live.language))
+            elif live.stored.task == "answer":
+                live.emit(Transcribed(heard, language))
         if silent:
             await self._say_silent(live, silent)
         return round(time.perf_counter() - began, 4) if voices else 0.0
@@ -130,6 +131,14 @@ class Answering:
             if sentence not in live.stored.notices:  # or else it was told before a restart
                 await self._store.add_notice(live.turn_id, sentence)
                 live.emit(Notice(sentence))
+
+    async def _written_down(self, live: LiveTurn) -> AnswerRecord:
+        """The transcripts are the answer."""
+        heard = [voice.transcript for voice in await self._store.voices(live.turn_id) if voice.transcript]
+        if not heard:
+            raise NoSpeech(text("nothing-to-transcribe"))
+        live.emit(Delta("\n\n".join(heard)))
+        return AnswerRecord(live.text)
 
     async def _transcript(self, live: LiveTurn, voice: StoredVoice) -> tuple[str, str]:
         if voice.transcript is not None:
@@ -154,9 +163,9 @@ class Answering:
             try:
                 details = await self._stream(live, prompt)
             except WorkerLost as error:
-                raise WorkerLost("I am sorry: the model crashed twice while answering this. Please try again later.") from error
+                raise WorkerLost(text("crashed-twice")) from error
         if not live.text.strip():
-            raise EmptyAnswer("The model had nothing to say to this. Please ask in other words.")
+            raise EmptyAnswer(text("nothing-to-say"))
         return AnswerRecord(
             live.text,
             truncated=details.truncated,
@@ -170,13 +179,16 @@ class Answering:
     async def _prompt(self, live: LiveTurn) -> list[PromptMessage]:
         turns, group = await self._store.remembered(live.turn_id, REMEMBERED_TURNS)
         if not _says_something(turns[-1]):  # asked again, but all its files were refused
-            raise EmptyMessage(" ".join(live.stored.notices) or "There is nothing in this message that I could answer.")
+            raise EmptyMessage(" ".join(live.stored.notices) or text("nothing-to-answer"))
+        manner = await self._store.manner(live.address)
+        if manner.memory_turns is not None:
+            turns = turns[-1 - manner.memory_turns :]
         info = await self._client.info()
         limit = info.context_length - self._answer_tokens(info.context_length)
         if self._settings.memory_tokens:
             limit = min(limit, self._settings.memory_tokens)
         return await recall(
-            self._settings.system_prompt,
+            self._personas.get(manner.persona) or self._settings.system_prompt,
             turns,
             group=group,
             limit=limit,
@@ -220,8 +232,9 @@ async def fetch(file: IncomingFile) -> bytes:
         MediaRefused: too large or not to be had.
     """
     name = clean_name(file.name)
-    if file.size is not None and file.size > MAX_FILE_BYTES:
-        raise MediaRefused(f"{name}: the file has {file.size / 2**20:.0f} MB; I can take {MAX_FILE_BYTES // 2**20} MB.")
+    limit = min(MAX_FILE_BYTES, file.limit or MAX_FILE_BYTES)
+    if file.size is not None and file.size > limit:
+        raise MediaRefused(text("file-too-large", name=name, size=f"{file.size / 2**20:.0f}", limit=limit // 2**20))
     try:
         async with asyncio.timeout(FETCH_TIMEOUT):
             return await file.fetch()
@@ -230,4 +243,4 @@ async def fetch(file: IncomingFile) -> bytes:
     except Exception as error:
         # Not the error itself: platforms put addresses with tokens into their messages.
         log.warning("file not fetched", error=type(error).__name__)
-        raise MediaRefused(f"{name}: the file could not be fetched. Please send it again.") from None
+        raise MediaRefused(text("file-not-fetched", name=name)) from None

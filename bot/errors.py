@@ -96,6 +96,20 @@ class ShuttingDown(TurnError):
     code = "shutting_down"
 
 
+class NotWelcome(TurnError):
+    """Not on the owner's list."""
+
+    code = "not_welcome"
+
+
+class TooFast(TurnError):
+    code = "too_fast"
+
+
+class BudgetSpent(TurnError):
+    code = "budget_spent"
+
+
 class NotAllowed(TurnError):
     code = "not_allowed"
 

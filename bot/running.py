@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator
 from bot.chat.base import Address, Delta, Failed, Finished, Restarted, TurnEvent
 from bot.store.records import AnswerRecord, StoredTurn
 
+Person = tuple[str, str]
+"""Platform and the person's id there."""
+
 
 class LiveTurn:
     """Implements `bot.chat.base.RunningTurn`. Only `bot.turn.Turns` makes and feeds it."""
@@ -34,6 +37,15 @@ class LiveTurn:
     def address(self) -> Address:
         """Where the answer belongs: needed for turns that `Turns.recover` brings back."""
         return self.stored.address
+
+    @property
+    def person(self) -> Person:
+        return self.stored.address.platform, self.stored.asker
+
+    @property
+    def language(self) -> str:
+        """The one to talk to the person in, "" if unknown."""
+        return self.stored.language
 
     @property
     def message_id(self) -> str:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -65,6 +66,22 @@ def _usable_folder(folder: Path) -> Path:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 SECRET = SecretStr("")
+NAME = re.compile(r"(discord:(server|chat|role|person):\d+|telegram:(chat:-?\d+(/\d+)?|person:\d+))")
+"""A server, chat, role or person; a topic of a Telegram group is `chat:group/topic`."""
+
+
+def _names(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _known_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [name for name in names if not NAME.fullmatch(name)]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} should look like discord:person:123, discord:server:123 or telegram:chat:-100123")
+    return names
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names), AfterValidator(_known_names)]
 
 
 class Settings(BaseSettings):
@@ -84,7 +101,34 @@ class Settings(BaseSettings):
     web_port: Port = Field(7860, description="TCP port of the web page.")
     web_password: SecretStr = Field(SECRET, description="Password of the web page; empty = none.")
     discord_token: SecretStr = Field(SECRET, description="Token of the Discord bot; empty = not on Discord.")
+    discord_shards: int = Field(0, ge=0, le=1000, description="Gateway connections; 0 = one, enough for 2,500 servers.")
+    discord_api_url: str = Field("", description="Another address of Discord's REST API (a proxy); empty = Discord's own.")
+    discord_gateway_url: str = Field("", description="Another address of Discord's gateway; empty = Discord's own.")
     telegram_token: SecretStr = Field(SECRET, description="Token of the Telegram bot; empty = not on Telegram.")
+    telegram_api_url: str = Field(
+        "", description="A Bot API server of your own (files over 20 MB), e.g. http://127.0.0.1:8081; empty = Telegram's."
+    )
+    telegram_webhook_url: str = Field("", description="Public https address for updates; empty = the bot asks for them itself.")
+    telegram_webhook_host: str = Field("127.0.0.1", description="Address to listen on for the webhook, behind your TLS proxy.")
+    telegram_webhook_port: Port = Field(8443, description="TCP port to listen on for the webhook.")
+    telegram_webhook_secret: SecretStr = Field(SECRET, description="Secret token of the webhook; required with one.")
+    admins: Names = Field((), description="Admins, e.g. discord:person:123,telegram:person:456.")
+    allow: Names = Field(
+        (),
+        description="Who may talk, e.g. discord:server:1,discord:role:2,telegram:chat:-3,telegram:person:4; empty = everybody.",
+    )
+    deny: Names = Field((), description="Who may not, written in the same way; wins over ALLOW.")
+    own_chats: Names = Field(
+        (),
+        description="Where every message is for the bot, e.g. discord:chat:123,telegram:chat:-100123/7 (a thread, a topic).",
+    )
+    guests_in_private: bool = Field(True, description="Whether people who are not in ALLOW themselves may write in private.")
+    messages_per_minute: int = Field(20, ge=0, description="Messages a person may send in a minute; 0 = any number.")
+    messages_per_day: int = Field(0, ge=0, description="Messages a person may send in a day (UTC); 0 = any number.")
+    guest_per_minute: int = Field(20, ge=0, description="The same for people who are not in ALLOW themselves.")
+    guest_per_day: int = Field(0, ge=0, description="The same for people who are not in ALLOW themselves.")
+    personas: Path | None = Field(None, description="YAML file with personas of your own; empty = those that come along.")
+    metrics_port: int = Field(0, ge=0, le=65535, description="TCP port for Prometheus' metrics, on loopback; 0 = none.")
     model_url: str = Field("", description="An OpenAI-compatible server to use; empty = start a worker on this machine.")
     model_api_key: SecretStr = Field(SECRET, description="Key of the model API, sent as a bearer token; empty = none.")
     model_port: Port = Field(8765, description="TCP port of the worker on this machine.")
@@ -120,7 +164,23 @@ class Settings(BaseSettings):
             raise ValueError(f"must be set because WEB_HOST={host} can be reached by other machines")
         return password
 
-    @field_validator("model_url")
+    @field_validator("telegram_webhook_secret")
+    @classmethod
+    def _secret_webhook(cls, secret: SecretStr, info: ValidationInfo) -> SecretStr:
+        if not info.data.get("telegram_webhook_url"):
+            return secret
+        if not re.fullmatch(r"[A-Za-z0-9_-]{16,256}", secret.get_secret_value()):
+            raise ValueError("must be 16 to 256 letters, digits, - or _ because TELEGRAM_WEBHOOK_URL is set")
+        return secret
+
+    @field_validator("telegram_webhook_url")
+    @classmethod
+    def _https(cls, url: str) -> str:
+        if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ValueError("should begin with https://")
+        return url.rstrip("/")
+
+    @field_validator("model_url", "telegram_api_url", "discord_api_url")
     @classmethod
     def _http(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):

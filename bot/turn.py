@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
 import structlog
 
+from bot import metrics
+from bot.access import Access
 from bot.answering import Answering
 from bot.chat.base import Address, Failed, Finished, Incoming, Queued, Sender
 from bot.errors import (
     EmptyMessage,
     Interrupted,
     JnanaError,
+    MediaRefused,
     NotAllowed,
     NotAnswered,
     NotStored,
@@ -28,9 +31,10 @@ from bot.errors import (
     TurnError,
 )
 from bot.media import MAX_FILES
-from bot.running import LiveTurn
+from bot.running import LiveTurn, Person
 from bot.settings import Settings
 from bot.store import AnswerRecord, Store
+from bot.texts import text
 from bot.worker import ModelClient
 
 MAX_TEXT = 20_000
@@ -45,8 +49,7 @@ MAX_TURNS = 200
 MAX_ATTEMPTS = 2
 """Times that a turn is begun: once, and once more after a restart. A turn that brings the bot down must not do so forever."""
 
-CANNOT_STORE = "I cannot store anything at the moment, so I do not answer. The bot's owner finds the reason in the log."
-TOO_OFTEN = "I was restarted while I answered this, more than once. Please ask again, perhaps in other words."
+CANNOT_STORE = text("cannot-store")
 
 log = structlog.get_logger(__name__)
 
@@ -54,11 +57,16 @@ log = structlog.get_logger(__name__)
 class Turns:
     """Implements `bot.chat.base.TurnService`. Owns a task for every turn until it has ended."""
 
-    def __init__(self, store: Store, client: ModelClient, settings: Settings) -> None:
+    def __init__(
+        self, store: Store, client: ModelClient, settings: Settings, personas: Mapping[str, str] | None = None
+    ) -> None:
         self._store = store
-        self._answering = Answering(store, client, settings)
+        self._access = Access(settings, store.turns_since)
+        self._answering = Answering(store, client, settings, personas or {})
         self._waiting: dict[Address, list[LiveTurn]] = {}
         self._tasks: dict[LiveTurn, asyncio.Task[None]] = {}
+        self._busy: dict[Person, LiveTurn] = {}
+        """The one turn of every person that is being answered."""
         self._arrivals = asyncio.Lock()
         """Held from storing a turn to queueing it, so that turns are answered in the order in which they are stored."""
         self._closing = False
@@ -66,27 +74,31 @@ class Turns:
     # --- bot.chat.base.TurnService ---
 
     async def start(self, incoming: Incoming) -> LiveTurn:
-        text = incoming.text.replace("\x00", "").strip()
-        incoming = replace(incoming, text=text, files=tuple(incoming.files))
+        incoming = replace(incoming, text=incoming.text.replace("\x00", "").strip(), files=tuple(incoming.files))
         request_id = new_request_id()
         with _told_to_person(request_id, incoming.address):
             self._check(incoming)
+            await self._access.check(incoming)
             async with self._arrivals:
-                self._check_room(incoming.address)
-                stored = await self._store.receive(incoming, request_id)
-                return self._launch(LiveTurn(stored, request_id), incoming)
+                full = self._full(incoming.address)
+                if full and not incoming.message_id:
+                    raise full
+                live = LiveTurn(await self._store.receive(incoming, request_id), request_id)
+                metrics.turns.labels(incoming.address.platform).inc()
+                return await self._keep(live, incoming, full) if full else self._launch(live, incoming)
 
     async def regenerate(self, turn_id: int, address: Address) -> LiveTurn:
         request_id = new_request_id()
         with _told_to_person(request_id, address):
             async with self._arrivals:
-                self._check_room(address)
+                if full := self._full(address):
+                    raise full
                 if any(live.turn_id == turn_id for live in self._waiting.get(address, ())):
-                    raise NotAnswered("This message is still being answered.")
+                    raise NotAnswered(text("still-answering"))
                 stored = await self._store.ask_again(turn_id, address, request_id)
                 if stored is not None:
                     return self._launch(LiveTurn(stored, request_id))
-                raise NotAllowed("This message is not part of this conversation.")
+                raise NotAllowed(text("not-here"))
 
     def running(self, address: Address) -> Sequence[LiveTurn]:
         return tuple(self._waiting.get(address, ()))
@@ -102,7 +114,7 @@ class Turns:
     async def rate(self, turn_id: int, address: Address, sender: Sender, value: Literal[-1, 0, 1]) -> None:
         with _told_to_person(new_request_id(), address):
             if not await self._store.rate(turn_id, address, sender, value):
-                raise NotAllowed("There is no answer here that could be rated.")
+                raise NotAllowed(text("nothing-to-rate"))
 
     async def reset(self, address: Address) -> None:
         with _told_to_person(new_request_id(), address):
@@ -126,7 +138,7 @@ class Turns:
                 self._launch(live)
             else:
                 with structlog.contextvars.bound_contextvars(request_id=live.request_id, turn_id=live.turn_id):
-                    await self._fail(live, Interrupted(TOO_OFTEN))
+                    await self._fail(live, Interrupted(text("restarted-too-often")))
             recovered.append(live)
         if recovered:
             log.info("turns recovered", turns=len(recovered))
@@ -147,20 +159,33 @@ class Turns:
     # --- One turn ---
 
     def _check(self, incoming: Incoming) -> None:
-        if not incoming.text and not incoming.files:
-            raise EmptyMessage("Your message is empty. Send me words, a picture or a voice note.")
-        if len(incoming.text) > MAX_TEXT:
-            raise TextTooLong(f"Your message has {len(incoming.text):,} characters; I can read {MAX_TEXT:,} at once.")
-        if len(incoming.files) > MAX_FILES:
-            raise TooManyFiles(f"You sent {len(incoming.files)} files; I can take {MAX_FILES} at once.")
-
-    def _check_room(self, address: Address) -> None:
         if self._closing:
-            raise ShuttingDown("I am being restarted. Please send that again in a minute.")
+            raise ShuttingDown(text("restarting"))
+        if not incoming.text and not incoming.files:
+            raise EmptyMessage(text("empty-message"))
+        if len(incoming.text) > MAX_TEXT:
+            raise TextTooLong(text("text-too-long", length=len(incoming.text), limit=MAX_TEXT))
+        if len(incoming.files) > MAX_FILES:
+            raise TooManyFiles(text("too-many-files", count=len(incoming.files), limit=MAX_FILES))
+
+    def _full(self, address: Address) -> TurnError | None:
+        if self._closing:
+            return ShuttingDown(text("restarting"))
         if len(self._waiting.get(address, ())) > MAX_WAITING:
-            raise TooManyTurns(f"{MAX_WAITING} messages are waiting here already. Please wait for their answers first.")
+            return TooManyTurns(text("queue-full", limit=MAX_WAITING))
         if len(self._tasks) >= MAX_TURNS:
-            raise TooManyTurns("Too many people are asking at the moment. Please try again in a minute.")
+            return TooManyTurns(text("queue-full-all"))
+        return None
+
+    async def _keep(self, live: LiveTurn, incoming: Incoming, full: TurnError) -> LiveTurn:
+        """Keep a message for which there is no room: its files, too, so that a button can have it answered later."""
+        try:
+            if incoming.files:
+                await self._answering.take_in(live, incoming.files)
+        except MediaRefused as error:
+            full = error
+        await self._fail(live, full)
+        return live
 
     def _launch(self, live: LiveTurn, incoming: Incoming | None = None) -> LiveTurn:
         queue = self._waiting.setdefault(live.address, [])
@@ -170,9 +195,9 @@ class Turns:
             live.work = asyncio.create_task(self._answering.answer(live, incoming.files if incoming else ()))
             task = asyncio.create_task(self._own(live, live.work), name=f"turn-{live.turn_id}")
         self._tasks[live] = task
-        self._call_next(live.address)
-        if queue[0] is not live:
-            live.emit(Queued(queue.index(live)))
+        self._call_next()
+        if not live.is_next.is_set():
+            live.emit(Queued(max(queue.index(live), 1)))
         return live
 
     async def _own(self, live: LiveTurn, work: asyncio.Task[AnswerRecord]) -> None:
@@ -183,7 +208,7 @@ class Turns:
         except asyncio.CancelledError:  # drain: the turn stays in the store as it is
             work.cancel()
             await asyncio.wait({work})
-            live.emit(Failed("I am being restarted and will answer when I am back.", live.request_id))
+            live.emit(Failed(text("restarting-kept").to(live.language), live.request_id, postponed=True))
             raise
         finally:
             self._leave(live)
@@ -200,11 +225,10 @@ class Turns:
 
     async def _fail(self, live: LiveTurn, error: Exception) -> None:
         if isinstance(error, JnanaError):
-            sentence, code = CANNOT_STORE if isinstance(error, StoreError) else error.sentence, error.code
+            sentence, code = told(error, live.language), error.code
             log.warning("turn failed", code=code, reason=error.sentence, cause=repr(error.__cause__))
         else:
-            sentence = f"Something went wrong on my side. The bot's owner can look for {live.request_id} in the log."
-            code = "internal"
+            sentence, code = text("internal", id=live.request_id).to(live.language), "internal"
             log.error("turn failed", code=code, exc_info=error)
         try:
             await self._store.fail(live.turn_id, sentence, code, AnswerRecord(live.text), keep_answer=live.stored.answered)
@@ -214,18 +238,23 @@ class Turns:
 
     def _leave(self, live: LiveTurn) -> None:
         self._tasks.pop(live, None)
+        self._busy.pop(live.person, None) if self._busy.get(live.person) is live else None
         queue = self._waiting[live.address]
         queue.remove(live)
         if not queue:
             del self._waiting[live.address]
-            return
-        self._call_next(live.address)
+        self._call_next()
         for position, waiting in enumerate(queue):
-            if position:
-                waiting.emit(Queued(position))
+            if not waiting.is_next.is_set():
+                waiting.emit(Queued(max(position, 1)))
 
-    def _call_next(self, address: Address) -> None:
-        self._waiting[address][0].is_next.set()
+    def _call_next(self) -> None:
+        """Let the oldest turn of every conversation begin, if its person has no other one under way."""
+        for queue in self._waiting.values():
+            first = queue[0]
+            if not first.is_next.is_set() and first.person not in self._busy:
+                self._busy[first.person] = first
+                first.is_next.set()
 
 
 def new_request_id() -> str:
@@ -243,5 +272,13 @@ def _told_to_person(request_id: str, address: Address) -> Iterator[None]:
         log.warning("not stored", code=error.code, reason=error.sentence, cause=repr(error.__cause__), **where)
         raise NotStored(CANNOT_STORE) from error
     except TurnError as error:
+        metrics.refused.labels(address.platform, error.code).inc()
         log.info("turn refused", code=error.code, reason=error.sentence, **where)
         raise
+
+
+def told(error: JnanaError, language: str) -> str:
+    """What the person is told. A store that fails is the owner's matter."""
+    if isinstance(error, TurnError):
+        return error.told(language)
+    return CANNOT_STORE.to(language) if isinstance(error, StoreError) else error.sentence

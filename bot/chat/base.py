@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
+Task = Literal["answer", "transcribe"]
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -27,10 +29,13 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A person as the platform knows them."""
+    """A person as the platform knows them. `language`: their client's, as a BCP 47 tag, "" where the platform does not say.
+    `roles`: ids of the roles that the server gave them."""
 
     platform_id: str
     name: str
+    language: str = ""
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +43,23 @@ class IncomingFile:
     """A file that came with a message.
 
     `size` is what the platform announces, in bytes, so that a file beyond the limit is refused before `fetch` is called.
-    `name` is only shown to people: what the file is gets decided by its content.
+    `name` is only shown to people: what the file is gets decided by its content. `limit`: the most bytes that the platform
+    hands out, where that is less than we take.
     """
 
     name: str
     size: int | None
     fetch: Callable[[], Awaitable[bytes]]
+    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """One message of a person. `message_id` is the platform's own id ("" where it has none)."""
+    """One message of a person.
+
+    `message_id` is the platform's own id ("" where it has none). `server_id`: the Discord server. `task`: "transcribe" wants
+    to know what is said in the recordings, and nothing else.
+    """
 
     address: Address
     sender: Sender
@@ -56,6 +67,8 @@ class Incoming:
     files: Sequence[IncomingFile] = ()
     group: bool = False
     message_id: str = ""
+    server_id: str = ""
+    task: Task = "answer"
 
 
 # --- What happens during a turn, in this order: (Queued | Transcribed | Notice)* (Delta | Restarted)* then one final event ---
@@ -106,10 +119,12 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The turn could not be answered. `sentence` is for the person, `request_id` finds the line in the owner's log."""
+    """The turn could not be answered. `sentence` is for the person, `request_id` finds the line in the owner's log.
+    `postponed`: a restart is under way, and the turn goes on after it."""
 
     sentence: str
     request_id: str
+    postponed: bool = False
 
 
 TurnEvent = Queued | Transcribed | Notice | Restarted | Delta | Finished | Failed

@@ -41,6 +41,11 @@ class AttachmentFiles:
                 _write_atomically(path, data)
         return sha256
 
+    async def remove(self, sha256: str, mime: str) -> None:
+        """Delete a file that nothing refers to any more."""
+        with plain_errors():
+            await asyncio.to_thread(self.path(sha256, mime).unlink, missing_ok=True)
+
 
 def _write_atomically(path: Path, data: bytes) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from bot.chat.base import Address
+from bot.chat.base import Address, Task
 
 
 @dataclass(frozen=True, slots=True)
 class StoredTurn:
     """A turn as the one who answers it needs it.
 
-    `pending_files`: announced files that were not stored yet. `answered`: it has an answer, and another one is wanted.
+    `pending_files`: announced files that were not stored yet. `asker`: the person's id on the platform. `language`: the one
+    to talk to them in, "" if unknown. `reply_ids`: messages that show the answer, from before a restart. `answered`: it has an
+    answer, and another one is wanted.
     """
 
     turn_id: int
@@ -23,7 +26,35 @@ class StoredTurn:
     pending_files: int
     notices: tuple[str, ...]
     attempts: int
+    asker: str = ""
+    language: str = ""
+    task: Task = "answer"
+    reply_ids: tuple[str, ...] = ()
     answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPlace:
+    """Where a turn was asked and answered. `asker` is the person's id on the platform."""
+
+    turn_id: int
+    address: Address
+    group: bool
+    asker: str
+    language: str
+    message_id: str
+    reply_ids: tuple[str, ...]
+    text: str
+    ended: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a conversation wants to be answered: `memory_turns` None and `persona` "" where nothing was chosen."""
+
+    memory_turns: int | None = None
+    persona: str = ""
 
 
 @dataclass(frozen=True, slots=True)

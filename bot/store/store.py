@@ -18,7 +18,9 @@ from bot.store.database import WRITES, open_engine, plain_errors
 from bot.store.files import AttachmentFiles
 from bot.store.history import HistoryReads, at
 from bot.store.migrate import require_current
+from bot.store.people import People
 from bot.store.records import AnswerRecord, RememberedTurn, StoredPicture, StoredTurn, StoredVoice
+from bot.store.replies import Replies
 from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Transcript, Turn, now
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ UNFINISHED = ("received", "running")
 ANSWERED = ("finished", "stopped")
 
 
-class Store(HistoryReads):
+class Store(HistoryReads, Replies, People):
     """The database and the folder of attachments. Methods raise `bot.errors.StoreError` when these fail."""
 
     def __init__(self, engine: AsyncEngine, files: AttachmentFiles) -> None:
@@ -85,6 +87,7 @@ class Store(HistoryReads):
                 conversation=conversation,
                 person=person,
                 message_id=incoming.message_id,
+                task=incoming.task,
                 text=incoming.text,
                 pending_files=len(incoming.files),
                 request_id=request_id,
@@ -173,7 +176,7 @@ class Store(HistoryReads):
             if turn is None:
                 return None
             answered = turn.state in ANSWERED and await _has_answer(session, turn_id)
-            turn.state, turn.attempts, turn.request_id = "received", 0, request_id
+            turn.state, turn.attempts, turn.request_id, turn.told = "received", 0, request_id, False
             return replace(_stored(turn), answered=answered)
 
     async def unfinished(self, platforms: Collection[str]) -> list[StoredTurn]:
@@ -306,7 +309,7 @@ def title(text: str) -> str:
 
 
 def _whole_turn() -> Select[Turn]:
-    return select(Turn).options(joinedload(Turn.conversation))
+    return select(Turn).options(joinedload(Turn.conversation), joinedload(Turn.person))
 
 
 def _stored(turn: Turn) -> StoredTurn:
@@ -320,6 +323,10 @@ def _stored(turn: Turn) -> StoredTurn:
         pending_files=turn.pending_files,
         notices=tuple(turn.notices),
         attempts=turn.attempts,
+        asker=turn.person.platform_id,
+        language=turn.person.language or turn.person.client_language,
+        task=turn.task,  # type: ignore[arg-type]  # only Store writes it
+        reply_ids=tuple(turn.reply_ids or ()),
     )
 
 
@@ -330,6 +337,7 @@ async def _person(session: AsyncSession, platform: str, sender: Sender) -> Perso
         person = Person(platform=platform, platform_id=sender.platform_id)
         session.add(person)
     person.name, person.seen_at = sender.name[:255], now()
+    person.client_language = sender.language[:35] or person.client_language or ""
     return person
 
 

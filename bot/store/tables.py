@@ -5,7 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Index, MetaData, String, Text, TypeDecorator, UniqueConstraint, text
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 # Names for every constraint, so that migrations can change them (SQLite names none by itself).
@@ -53,6 +66,9 @@ class Person(Base):
     platform: Mapped[str] = mapped_column(String(32))
     platform_id: Mapped[str] = mapped_column(String(255))
     name: Mapped[str] = mapped_column(String(255))
+    # The language of their client, and the one they chose ("" for neither).
+    client_language: Mapped[str] = mapped_column(String(35), default="", server_default=text("''"))
+    language: Mapped[str] = mapped_column(String(35), default="", server_default=text("''"))
     created_at: Mapped[datetime] = mapped_column(default=now)
     seen_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -69,6 +85,9 @@ class Conversation(Base):
     thread_id: Mapped[str] = mapped_column(String(255), default="")
     group_chat: Mapped[bool] = mapped_column(default=False)
     title: Mapped[str] = mapped_column(String(80), default="")
+    # What people set for this conversation; None and "" where nothing was set.
+    memory_turns: Mapped[int | None]
+    persona: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
     # The newest turn that /reset made the bot forget. No foreign key: it would close a circle with turns.
     reset_turn_id: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -84,7 +103,11 @@ class Turn(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), index=True)
-    message_id: Mapped[str] = mapped_column(String(255), default="")
+    message_id: Mapped[str] = mapped_column(String(255), default="", index=True)
+    # The messages that show the answer on a chat platform, and whether they show how the turn ended.
+    reply_ids: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
+    told: Mapped[bool] = mapped_column(default=False, server_default=false())
+    task: Mapped[str] = mapped_column(String(16), default="answer", server_default="answer")
     text: Mapped[str] = mapped_column(Text)
     # Files announced with the message and not stored yet; a restart finds here what it can no longer get.
     pending_files: Mapped[int] = mapped_column(default=0)
@@ -169,6 +192,20 @@ class Feedback(Base):
     answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"))
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
     value: Mapped[int]
+    better: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ClosedChat(Base):
+    """A chat that blocked the bot or removed it: nothing is sent there until somebody writes from it again."""
+
+    __tablename__ = "closed_chats"
+    __table_args__ = (UniqueConstraint("platform", "chat_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    platform: Mapped[str] = mapped_column(String(32))
+    chat_id: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str] = mapped_column(String(255))
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -5,25 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
-from bot.chat.base import (
-    Address,
-    Delta,
-    Failed,
-    Finished,
-    History,
-    Notice,
-    Queued,
-    Restarted,
-    RunningTurn,
-    Transcribed,
-    TurnEvent,
-    TurnService,
-    TurnView,
-)
+from bot.chat.base import Address, Failed, History, RunningTurn, TurnService, TurnView
+from bot.chat.growing import Growing
 
 log = structlog.get_logger(__name__)
 
@@ -32,44 +19,12 @@ LOOK_SECONDS = (0.2, 0.4, 0.8, 1.6, 3.0)  # pauses between looks at the store wh
 DRAWN_SECONDS = 2.0  # until a replaced watch has drawn its last picture; a page that is gone never takes it
 
 
-@dataclass
-class LiveTurn:
-    """What the events of a turn amount to so far."""
-
-    position: int | None = None
-    transcripts: list[str] = field(default_factory=list)
-    notices: list[str] = field(default_factory=list)
-    text: str = ""
-    final: Finished | Failed | None = None
-
-    @property
-    def beginning(self) -> bool:
-        return not self.text and self.final is None
-
-    def apply(self, event: TurnEvent) -> None:
-        match event:
-            case Queued():
-                self.position = event.position
-            case Transcribed():
-                self.transcripts.append(event.text)
-            case Notice():
-                self.notices.append(event.sentence)
-            case Restarted():
-                self.text = ""
-            case Delta():
-                self.position = None
-                self.text += event.text
-            case Finished() | Failed():
-                self.position = None
-                self.final = event
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """`stored` oldest first; `live` by turn id, to be looked at at once: it goes on growing. `busy`: more is to come."""
 
     stored: list[TurnView]
-    live: Mapping[int, LiveTurn]
+    live: Mapping[int, Growing]
     busy: bool
 
 
@@ -80,7 +35,7 @@ class Watch:
         self._turns = turns
         self._history = history
         self._address = address
-        self._live: dict[int, LiveTurn] = {}
+        self._live: dict[int, Growing] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self.ended = False
@@ -124,7 +79,7 @@ class Watch:
     def _join_running(self) -> None:
         for turn in self._turns.running(self._address):
             if turn.turn_id not in self._live:
-                self._live[turn.turn_id] = LiveTurn()
+                self._live[turn.turn_id] = Growing()
                 self._looks = 0
                 reader = asyncio.create_task(self._read(turn))
                 self._readers.add(reader)

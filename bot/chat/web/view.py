@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.chat.base import AttachmentView, ConversationView, Failed, TurnView
-from bot.chat.web.live import LiveTurn, Snapshot
+from bot.chat.growing import Growing
+from bot.chat.web.live import Snapshot
 
 TITLE_CHARACTERS = 60
 TAG = re.compile(r"<(?=[A-Za-z/!?])")
@@ -48,7 +49,7 @@ def chat(snapshot: Snapshot) -> Chat:
     )
 
 
-def question(turn: TurnView, live: LiveTurn | None) -> str:
+def question(turn: TurnView, live: Growing | None) -> str:
     parts = [_attachment(attachment) for attachment in turn.attachments]
     transcripts = turn.transcripts or tuple(live.transcripts if live else ())
     parts += [f'<div class="jn-heard" title="What was heard">{_plain(text)}</div>' for text in transcripts if text]
@@ -59,7 +60,7 @@ def question(turn: TurnView, live: LiveTurn | None) -> str:
     return f'<div class="jn-said">{"".join(parts)}</div>'
 
 
-def answer(turn: TurnView, live: LiveTurn | None) -> str:
+def answer(turn: TurnView, live: Growing | None) -> str:
     if live is None or (live.final is not None and turn.state not in ("received", "running")):
         return _stored_answer(turn)  # with why another answer failed, if it did
     if isinstance(live.final, Failed):

@@ -1,0 +1,181 @@
+"""What people set, how much they used, and everything about one of them: to hand out, and to delete."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import joinedload, selectinload
+
+from bot.chat.base import Address
+from bot.store.database import plain_errors
+from bot.store.files import AttachmentFiles
+from bot.store.history import at
+from bot.store.records import Manner
+from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Turn
+
+SETTINGS = ("memory_turns", "persona")
+"""What can be set for a conversation."""
+
+
+class People:
+    """Part of `bot.store.Store`; implements `bot.privacy.PersonalData`."""
+
+    _reading: async_sessionmaker[AsyncSession]
+    files: AttachmentFiles
+
+    def _writing(self) -> AbstractAsyncContextManager[AsyncSession]:
+        raise NotImplementedError
+
+    async def language(self, platform: str, platform_id: str) -> str:
+        """The language that a person chose, else their client's, "" if neither is known."""
+        with plain_errors():
+            async with self._reading() as session:
+                person = await session.scalar(_person(platform, platform_id))
+                return (person.language or person.client_language) if person else ""
+
+    async def set_language(self, platform: str, platform_id: str, name: str, language: str) -> None:
+        async with self._writing() as session:
+            person = await session.scalar(_person(platform, platform_id))
+            if person is None:
+                session.add(person := Person(platform=platform, platform_id=platform_id, name=name[:255]))
+            person.language = language
+
+    async def manner(self, address: Address) -> Manner:
+        with plain_errors():
+            async with self._reading() as session:
+                found = await session.scalar(select(Conversation).where(at(address)))
+                return Manner(found.memory_turns, found.persona) if found else Manner()
+
+    async def set_manner(self, address: Address, manner: Manner) -> None:
+        async with self._writing() as session:
+            found = await session.scalar(select(Conversation).where(at(address)))
+            if found is None:
+                place = {"platform": address.platform, "chat_id": address.chat_id, "thread_id": address.thread_id}
+                session.add(found := Conversation(**place))
+            found.memory_turns, found.persona = manner.memory_turns, manner.persona
+
+    async def turns_since(self, platform: str, platform_id: str, since: datetime) -> int:
+        """How many messages a person sent since then."""
+        query = select(func.count()).select_from(Turn).join(Turn.person)
+        query = query.where(Person.platform == platform, Person.platform_id == platform_id, Turn.created_at >= since)
+        with plain_errors():
+            async with self._reading() as session:
+                return await session.scalar(query) or 0
+
+    async def better(self, turn_id: int, address: Address, platform_id: str, text: str) -> bool:
+        """Keep what a person would rather have read; False if they did not rate an answer of that turn."""
+        rated = (
+            select(Feedback.id)
+            .join(Person, Person.id == Feedback.person_id)
+            .join(Answer, Answer.id == Feedback.answer_id)
+            .join(Turn, Turn.id == Answer.turn_id)
+            .join(Turn.conversation)
+            .where(Turn.id == turn_id, at(address), Person.platform_id == platform_id)
+            .order_by(Feedback.id.desc())
+            .limit(1)
+        )
+        async with self._writing() as session:
+            found = await session.scalar(rated)
+            if found is None:
+                return False
+            await session.execute(update(Feedback).where(Feedback.id == found).values(better=text))
+            return True
+
+    # --- bot.privacy.PersonalData ---
+
+    async def forget(self, platform: str, platform_id: str) -> int:
+        """Delete a person with everything they sent and every answer to it; the number of messages that this were."""
+        async with self._writing() as session:
+            person = await session.scalar(_person(platform, platform_id))
+            if person is None:
+                return 0
+            theirs = select(Turn.id).where(Turn.person_id == person.id)
+            count = await session.scalar(select(func.count()).select_from(theirs.subquery())) or 0
+            places = set(await session.scalars(select(Turn.conversation_id).where(Turn.person_id == person.id)))
+            files = await session.execute(select(Attachment.sha256, Attachment.mime).where(Attachment.turn_id.in_(theirs)))
+            candidates = {(sha256, mime) for sha256, mime in files}
+            await session.execute(delete(Turn).where(Turn.person_id == person.id))
+            await session.execute(delete(Person).where(Person.id == person.id))
+            await _tidy(session, places)
+            digests = [sha256 for sha256, _ in candidates]
+            kept = set(await session.scalars(select(Attachment.sha256).where(Attachment.sha256.in_(digests))))
+        for sha256, mime in candidates:
+            if sha256 not in kept:
+                await self.files.remove(sha256, mime)
+        return count
+
+    async def export(self, platform: str, platform_id: str) -> dict[str, Any]:
+        """Everything about a person as plain values; `files` of a message are names in the attachments folder."""
+        with plain_errors():
+            async with self._reading() as session:
+                person = await session.scalar(_person(platform, platform_id))
+                if person is None:
+                    return {}
+                query = (
+                    select(Turn)
+                    .where(Turn.person_id == person.id)
+                    .order_by(Turn.id)
+                    .options(
+                        joinedload(Turn.conversation),
+                        selectinload(Turn.attachments).joinedload(Attachment.transcript),
+                        selectinload(Turn.answers),
+                    )
+                )
+                messages = [self._exported(turn) for turn in await session.scalars(query)]
+                ratings = await session.scalars(select(Feedback).where(Feedback.person_id == person.id).order_by(Feedback.id))
+                return {
+                    "person": {
+                        "platform": platform,
+                        "id": platform_id,
+                        "name": person.name,
+                        "language": person.language,
+                        "client_language": person.client_language,
+                        "first_seen": person.created_at.isoformat(),
+                        "last_seen": person.seen_at.isoformat(),
+                    },
+                    "messages": messages,
+                    "ratings": [
+                        {"answer": row.answer_id, "value": row.value, "better": row.better, "at": row.created_at.isoformat()}
+                        for row in ratings
+                    ],
+                }
+
+    def _exported(self, turn: Turn) -> dict[str, Any]:
+        return {
+            "chat": turn.conversation.chat_id,
+            "thread": turn.conversation.thread_id,
+            "message": turn.message_id,
+            "at": turn.created_at.isoformat(),
+            "text": turn.text,
+            "files": [
+                {
+                    "name": row.name,
+                    "file": self.files.path(row.sha256, row.mime).name,
+                    "transcript": row.transcript.text if row.transcript else None,
+                }
+                for row in turn.attachments
+            ],
+            "answers": [
+                {"answer": row.id, "text": row.text, "at": row.created_at.isoformat(), "current": row.is_current}
+                for row in turn.answers
+            ],
+            "failure": turn.failure,
+        }
+
+
+async def _tidy(session: AsyncSession, conversations: set[int]) -> None:
+    """What is left of conversations that a person took part in: none if it was theirs alone, and no title in their words."""
+    for conversation_id in conversations:
+        left = await session.scalar(select(func.count()).select_from(Turn).where(Turn.conversation_id == conversation_id))
+        if left:
+            await session.execute(update(Conversation).where(Conversation.id == conversation_id).values(title=""))
+        else:
+            await session.execute(delete(Conversation).where(Conversation.id == conversation_id))
+
+
+def _person(platform: str, platform_id: str) -> Any:
+    return select(Person).where(Person.platform == platform, Person.platform_id == platform_id)
