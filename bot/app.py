@@ -10,11 +10,16 @@ import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import structlog
 
-from bot.errors import JnanaError, WorkerError
+from bot.connections import connected, connections
+from bot.desk import Desk
+from bot.errors import StartError, WorkerError
+from bot.personas import load_personas
+from bot.privacy import Privacy
 from bot.remote import RemoteModel
 from bot.settings import Settings
 from bot.store import Store, migrate
@@ -25,6 +30,8 @@ from bot.worker import ModelClient
 DRAIN_TIMEOUT = 5.0
 """Seconds that running answers get to finish after the first Ctrl-C. With a second for the page's open streams (STOP_SECONDS)
 and four for the worker (STOP_GRACE) the way out takes at most 10."""
+SHOW_TIMEOUT = 2.0
+"""Seconds in which chat platforms show the last answers before the connections are closed."""
 STOPPED, FAILED, INTERRUPTED = 0, 1, 130
 """Exit codes; 130 is 128 + SIGINT, as shells count."""
 
@@ -40,6 +47,7 @@ class Core:
 
     store: Store
     turns: Turns
+    desk: Desk
     model: Supervisor | RemoteModel
 
 
@@ -50,6 +58,7 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     A worker that already serves our port is used as it is, unless `own_worker`: so `jnana ask` answers at once beside
     `jnana run`. Raises StoreError when the database cannot be used.
     """
+    personas = load_personas(settings.personas)
     await migrate.upgrade(settings.database, settings.backups)
     store = await Store.open(settings.database, settings.attachments)
     url = settings.model_url or f"http://127.0.0.1:{settings.model_port}"
@@ -58,9 +67,11 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     supervisor = Supervisor(settings, say=say) if supervised else None
     client = ModelClient(url, key, model=settings.model_preset, failure=supervisor.failure if supervisor else lambda: None)
     model = supervisor or RemoteModel(client, say)
-    turns = Turns(store, client, settings)
+    turns = Turns(store, client, settings, personas)
+    privacy = Privacy([store], settings.attachments)
+    desk = Desk(turns, store, privacy, personas, lambda: " ".join(filter(None, model.status())), version("jnana"))
     try:
-        yield Core(store, turns, model)
+        yield Core(store, turns, desk, model)
     finally:
         await turns.drain(DRAIN_TIMEOUT)
         await model.stop()
@@ -89,8 +100,9 @@ async def run(settings: Settings, *, say: Say) -> int:
                 # Takes seconds and stops everything here, which is nothing yet; meanwhile the worker loads. Not in a thread:
                 # libraries that look for each other while one is half imported fail.
                 importlib.import_module("bot.chat.web")
-            await core.turns.recover(_platforms(settings))
-            await _run(settings, core, stopping, say)
+            core.desk.recovered(await core.turns.recover(_platforms(settings)))
+            async with connected(connections(settings, core.desk), say):
+                await _run(settings, core, stopping, say)
     return STOPPED
 
 
@@ -106,6 +118,7 @@ async def _run(settings: Settings, core: Core, stopping: asyncio.Event, say: Say
                 await stopping.wait()
             # Answers finish while the page still shows them; new questions are refused from here on.
             await core.turns.drain(DRAIN_TIMEOUT)
+            await core.desk.close(SHOW_TIMEOUT)
     finally:
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
@@ -129,7 +142,9 @@ def _sole_use(home: Path) -> Iterator[None]:
 
 def _platforms(settings: Settings) -> list[str]:
     """Where this process can show answers."""
-    return ["web"] if settings.web_enabled else []
+    chats = [("discord", settings.discord_token), ("telegram", settings.telegram_token)]
+    web = ["web"] if settings.web_enabled else []
+    return web + [platform for platform, token in chats if token.get_secret_value()]
 
 
 @asynccontextmanager
@@ -157,12 +172,6 @@ async def _page(settings: Settings, core: Core) -> AsyncIterator[str]:
         yield page.url
     finally:
         await page.stop()
-
-
-class StartError(JnanaError):
-    """A part of the bot cannot be started; the sentence names the setting to change."""
-
-    code = "start"
 
 
 async def _first(work: asyncio.Task[None], stopping: asyncio.Event) -> bool:
@@ -197,11 +206,9 @@ def _on_signals(say: Say) -> asyncio.Event:
 
 def _not_configured(settings: Settings) -> list[str]:
     """What the owner may still want to set up."""
-    lines = []
-    for platform, token in (("Discord", settings.discord_token), ("Telegram", settings.telegram_token)):
-        name = f"{platform.upper()}_TOKEN"
-        if token.get_secret_value():
-            lines.append(f"{platform}: {name} is set, but this version cannot talk to {platform} yet")
-        else:
-            lines.append(f"{platform}: not configured ({name} in .env)")
-    return lines
+    chats = (("Discord", settings.discord_token), ("Telegram", settings.telegram_token))
+    return [
+        f"{platform}: not configured ({platform.upper()}_TOKEN in .env)"
+        for platform, token in chats
+        if not token.get_secret_value()
+    ]

@@ -35,6 +35,12 @@ class SettingsError(JnanaError):
         self.mistakes = mistakes
 
 
+class StartError(JnanaError):
+    """A part of the bot cannot be started; the sentence names the setting or the switch to change."""
+
+    code = "start"
+
+
 class StoreError(JnanaError):
     """The database or the data folder cannot be used."""
 

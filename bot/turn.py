@@ -61,7 +61,7 @@ class Turns:
         self, store: Store, client: ModelClient, settings: Settings, personas: Mapping[str, str] | None = None
     ) -> None:
         self._store = store
-        self._access = Access(settings, store.turns_since)
+        self.access = Access(settings, store.turns_since)
         self._answering = Answering(store, client, settings, personas or {})
         self._waiting: dict[Address, list[LiveTurn]] = {}
         self._tasks: dict[LiveTurn, asyncio.Task[None]] = {}
@@ -78,7 +78,7 @@ class Turns:
         request_id = new_request_id()
         with _told_to_person(request_id, incoming.address):
             self._check(incoming)
-            await self._access.check(incoming)
+            await self.access.check(incoming)
             async with self._arrivals:
                 full = self._full(incoming.address)
                 if full and not incoming.message_id:
@@ -119,6 +119,16 @@ class Turns:
     async def reset(self, address: Address) -> None:
         with _told_to_person(new_request_id(), address):
             await self._store.reset(address)
+
+    async def stop_all(self, person: Person) -> None:
+        """End every turn of a person, wherever it is."""
+        for live in [live for live in reversed(self._tasks) if live.person == person]:
+            await self.stop(live.turn_id, live.address)
+
+    @property
+    def under_way(self) -> int:
+        """Turns that wait or are being answered."""
+        return len(self._tasks)
 
     # --- Life cycle ---
 

@@ -207,6 +207,7 @@ class TurnView:
     failure: str | None
     rating: int
     created_at: datetime
+    task: Task = "answer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import joinedload, selectinload
 from sqlalchemy.sql.elements import ColumnElement
@@ -26,6 +26,14 @@ def at(address: Address) -> ColumnElement[bool]:
     )
 
 
+def _viewed() -> Select[Turn]:
+    return select(Turn).options(
+        joinedload(Turn.person),
+        selectinload(Turn.attachments).joinedload(Attachment.transcript),
+        selectinload(Turn.answers.and_(Answer.is_current)),
+    )
+
+
 class HistoryReads:
     """Implements `bot.chat.base.History`."""
 
@@ -33,23 +41,18 @@ class HistoryReads:
     files: AttachmentFiles
 
     async def turns(self, address: Address, *, limit: int = 100) -> list[TurnView]:
-        newest = (
-            select(Turn)
-            .join(Turn.conversation)
-            .where(at(address))
-            .order_by(Turn.id.desc())
-            .limit(limit)
-            .options(
-                joinedload(Turn.person),
-                selectinload(Turn.attachments).joinedload(Attachment.transcript),
-                selectinload(Turn.answers.and_(Answer.is_current)),
-            )
-        )
+        newest = _viewed().join(Turn.conversation).where(at(address)).order_by(Turn.id.desc()).limit(limit)
         with plain_errors():
             async with self._reading() as session:
                 turns = list(await session.scalars(newest))
                 ratings = await self._ratings(session, [turn.id for turn in turns])
         return [self._turn_view(turn, ratings.get(turn.id, 0)) for turn in reversed(turns)]
+
+    async def turn(self, turn_id: int) -> TurnView | None:
+        with plain_errors():
+            async with self._reading() as session:
+                found = await session.scalar(_viewed().where(Turn.id == turn_id))
+                return None if found is None else self._turn_view(found, 0)
 
     async def conversations(self, platform: str, chat_id: str, *, limit: int = 50) -> list[ConversationView]:
         newest = (
@@ -104,6 +107,7 @@ class HistoryReads:
             failure=turn.failure,
             rating=rating,
             created_at=turn.created_at,
+            task=turn.task,  # type: ignore[arg-type]  # only Store writes it
         )
 
     def _attachment_view(self, row: Attachment) -> AttachmentView:

@@ -1,0 +1,296 @@
+"""What Discord and Telegram have in common: from a heard message, a command or a pressed button to what is shown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from bot.calling import Heard, is_for_us, with_quoted
+from bot.chat.base import Address, Incoming, RunningTurn, Sender
+from bot.chat.ended import EndedTurn
+from bot.chat.place import Button, Flooded, Hiccup, Place, PlaceError, Shut
+from bot.commands import COMMANDS, MAX_MEMORY, Request
+from bot.errors import JnanaError, NotAnswered, TurnError
+from bot.privacy import Privacy
+from bot.reply import INLINE_WAIT, Reply
+from bot.running import LiveTurn
+from bot.store import Store
+from bot.store.records import TurnPlace
+from bot.texts import LANGUAGES, say, text
+from bot.turn import Turns, told
+
+EDIT_SECONDS = 60.0
+"""How long after a question its edit is answered by itself; later the button answers the edited question."""
+
+SAY_ATTEMPTS = 3
+
+MakePlace = Callable[[Address, str], Place]
+"""A platform's place that answers the message with that id."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Presser:
+    """Who pressed a button, and where. `chat_admin`: may manage this chat."""
+
+    address: Address
+    sender: Sender
+    chat_admin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """What the person who pressed is told. `better`: ask them for a better answer to this turn."""
+
+    toast: str
+    better: int | None = None
+
+
+class Desk:
+    """One for all platforms. Owns a task for every answer that is being shown."""
+
+    name = "Jñāna"
+
+    def __init__(
+        self, turns: Turns, store: Store, privacy: Privacy, personas: Mapping[str, str], model: Callable[[], str], version: str
+    ) -> None:
+        self.turns = turns
+        self.store = store
+        self.privacy = privacy
+        self._personas = personas
+        self._model = model
+        self._version = version
+        self._replies: dict[int, asyncio.Task[None]] = {}
+        self._recovered: list[LiveTurn] = []
+        self._closed: set[tuple[str, str]] = set()
+
+    # --- What adapters hand in ---
+
+    async def hear(self, heard: Heard, place: Place) -> None:
+        """A message of a person: answer it if it is for us."""
+        if not is_for_us(heard) or self.turns.access.is_denied(heard.incoming):
+            return
+        incoming = with_quoted(heard)
+        if not incoming.text and not incoming.files:
+            await self.command("help", "", heard, place)
+            return
+        await self._told_errors(place, incoming, self.begin(incoming, place))
+
+    async def command(self, name: str, argument: str, heard: Heard, place: Place) -> None:
+        """One of `COMMANDS`; what follows it is its argument."""
+        if heard.from_machine or self.turns.access.is_denied(heard.incoming):
+            return
+        language = await self.language(heard.incoming)
+        request = Request(heard, argument.strip(), place, language)
+        await self._told_errors(place, heard.incoming, COMMANDS[name].do(self, request))
+
+    async def press(self, action: str, presser: Presser, make_place: MakePlace) -> Pressed:
+        """A button: `action` is what `Button` was made with. Also of answers from before a restart, and pressed twice."""
+        language = await self.language_of(presser.address.platform, presser.sender)
+        verb, _, rest = action.partition(":")
+        try:
+            if verb in ("forget", "keep"):
+                return Pressed(await self._forget(verb, rest, presser, language))
+            if not rest.isdecimal():
+                return Pressed(say(language, "not-here"))
+            return await self._press_turn(verb, int(rest), presser, make_place, language)
+        except JnanaError as error:
+            return Pressed(told(error, language))
+
+    async def better(self, turn_id: int, presser: Presser, better: str) -> str:
+        """What a person would rather have read; what they are told."""
+        language = await self.language_of(presser.address.platform, presser.sender)
+        address, person = presser.address, presser.sender.platform_id
+        kept = bool(better.strip()) and await self.store.better(turn_id, address, person, better.strip())
+        return say(language, "better-kept" if kept else "nothing-to-rate")
+
+    async def edited(self, heard: Heard, place: Place) -> None:
+        """A person changed a message: their newest question is answered again at once, an older one by its button."""
+        address = heard.incoming.address
+        found = await self.store.place_of_message(address, heard.incoming.message_id)
+        incoming = with_quoted(heard)
+        if found is None or found.asker != heard.incoming.sender.platform_id or found.text == incoming.text:
+            return
+        await self.store.reword(found.turn_id, incoming.text)
+        age = (datetime.now(UTC) - found.created_at).total_seconds()
+        if age <= EDIT_SECONDS:
+            await self.turns.stop(found.turn_id, address)
+            await self._told_errors(place, incoming, self.again(found, place))
+
+    async def deleted(self, address: Address, message_id: str) -> None:
+        """A question was deleted: nobody waits for its answer."""
+        found = await self.store.place_of_message(address, message_id)
+        if found is not None:
+            await self.turns.stop(found.turn_id, address)
+
+    async def moved(self, platform: str, old: str, new: str) -> None:
+        """A chat got another id."""
+        await self.store.move_chat(platform, old, new)
+
+    async def closed(self, platform: str, chat_id: str, reason: str) -> None:
+        """Blocked or kicked."""
+        self._closed.add((platform, chat_id))
+        await self.store.close_chat(platform, chat_id, reason)
+        log.info("chat closed", platform=platform, reason=reason)
+
+    async def resume(self, platform: str, make_place: MakePlace) -> None:
+        """Show what a restart or a broken connection left unshown. Whenever a platform is connected."""
+        self._closed |= {(platform, chat_id) for chat_id in await self.store.closed_chats(platform)}
+        mine = [live for live in self._recovered if live.address.platform == platform]
+        self._recovered = [live for live in self._recovered if live.address.platform != platform]
+        for live in mine:
+            self._show(live, make_place(live.address, live.message_id), live.language, live.stored.reply_ids)
+        for found in await self.store.untold(platform):
+            if found.turn_id in self._replies:
+                continue
+            view = await self.store.turn(found.turn_id)
+            if view is None or (platform, found.address.chat_id) in self._closed:
+                await self.store.shown(found.turn_id, found.reply_ids, told=True)
+                continue
+            self._show(EndedTurn(view), make_place(found.address, found.message_id), found.language, found.reply_ids)
+
+    def recovered(self, turns: Sequence[LiveTurn]) -> None:
+        """Turns that a restart interrupted; `resume` shows them when their platform is there."""
+        self._recovered += turns
+
+    async def close(self, timeout: float) -> None:  # noqa: ASYNC109  # what is not shown in time is shown after the next start
+        if self._replies:
+            _, left = await asyncio.wait(set(self._replies.values()), timeout=timeout)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    # --- For commands ---
+
+    async def begin(self, incoming: Incoming, place: Place) -> None:
+        """A turn, and its answer at `place`. Raises TurnError."""
+        key = (incoming.address.platform, incoming.address.chat_id)
+        if key in self._closed:
+            self._closed.discard(key)
+            await self.store.open_chat(*key)
+        live = await self.turns.start(incoming)
+        self._show(live, place, live.language)
+
+    async def again(self, found: TurnPlace, place: Place, *, fresh: bool = False) -> None:
+        """Answer a turn again; the messages of the old answer show the new one, unless it is to be a `fresh` one."""
+        live = await self.turns.regenerate(found.turn_id, found.address)
+        before = self._replies.get(found.turn_id)
+        if before is not None:
+            before.cancel()
+            await asyncio.wait({before})
+        ids = () if fresh else found.reply_ids
+        self._show(live, place, live.language, ids)
+
+    async def say(self, place: Place, words: str, buttons: Sequence[Button] = ()) -> None:
+        """A short message that is no answer of the model."""
+        for attempt in range(SAY_ATTEMPTS):
+            try:
+                await place.send(words, buttons)
+            except Flooded as flood:
+                if flood.seconds > INLINE_WAIT:
+                    log.info("nothing said, flood control", platform=place.address.platform, seconds=flood.seconds)
+                    return
+                await asyncio.sleep(flood.seconds)
+            except Hiccup:
+                await asyncio.sleep(attempt + 1)
+            except Shut as error:
+                await self.closed(place.address.platform, place.address.chat_id, str(error))
+                return
+            except PlaceError as error:
+                log.warning("nothing said", platform=place.address.platform, error=str(error))
+                return
+            else:
+                return
+
+    async def send_file(self, place: Place, name: str, data: bytes, words: str) -> bool:
+        try:
+            return await place.send_file(name, data, words)
+        except PlaceError as error:
+            log.info("file not sent", platform=place.address.platform, error=str(error))
+            return False
+
+    def is_admin(self, heard: Heard) -> bool:
+        return heard.chat_admin or self.turns.access.is_admin(heard.incoming.address, heard.incoming.sender)
+
+    def choices(self) -> dict[str, list[str]]:
+        """What can be set, and to what."""
+        memory = [str(number) for number in range(MAX_MEMORY + 1)]
+        return {"language": list(LANGUAGES), "memory": memory, "persona": list(self._personas)}
+
+    def status(self, language: str) -> str:
+        return say(language, "status", model=self._model(), turns=self.turns.under_way, version=self._version)
+
+    async def language(self, incoming: Incoming) -> str:
+        return await self.language_of(incoming.address.platform, incoming.sender)
+
+    async def language_of(self, platform: str, sender: Sender) -> str:
+        try:
+            return await self.store.language(platform, sender.platform_id) or sender.language
+        except JnanaError:  # whatever follows says that the store failed
+            return sender.language
+
+    # --- Inside ---
+
+    async def _press_turn(self, verb: str, turn_id: int, presser: Presser, make_place: MakePlace, language: str) -> Pressed:
+        found = await self.store.place_of(turn_id, presser.address)
+        if found is None:
+            return Pressed(say(language, "not-here"))
+        may = found.asker == presser.sender.platform_id or self._may(presser)
+        if verb in ("stop", "again") and not may:
+            return Pressed(say(language, "not-yours"))
+        if verb == "stop":
+            stopped = await self.turns.stop(turn_id, presser.address)
+            return Pressed(say(language, "stopping" if stopped else "already-ended"))
+        if verb == "again":
+            await self.again(found, make_place(found.address, found.message_id))
+            return Pressed("")
+        if verb in ("good", "bad"):
+            await self.turns.rate(turn_id, presser.address, presser.sender, 1 if verb == "good" else -1)
+            return Pressed(say(language, "thanks"), better=turn_id if verb == "bad" else None)
+        raise NotAnswered(text("not-here"))
+
+    async def _forget(self, verb: str, person: str, presser: Presser, language: str) -> str:
+        if person != presser.sender.platform_id:
+            return say(language, "not-your-button")
+        if verb == "keep":
+            return say(language, "forget-not")
+        platform = presser.address.platform
+        await self.turns.stop_all((platform, person))
+        return say(language, "forget-done", turns=await self.privacy.forget(platform, person))
+
+    def _may(self, presser: Presser) -> bool:
+        return presser.chat_admin or self.turns.access.is_admin(presser.address, presser.sender)
+
+    def _show(self, turn: RunningTurn, place: Place, language: str, ids: Sequence[str] = ()) -> None:
+        reply = Reply(turn, place, self.store, language=language, ids=ids)
+        task = asyncio.create_task(self._shown(reply, turn), name=f"reply-{turn.turn_id}")
+        self._replies[turn.turn_id] = task
+
+    async def _shown(self, reply: Reply, turn: RunningTurn) -> None:
+        try:
+            await reply.run()
+        except JnanaError as error:
+            log.warning("reply not noted", turn_id=turn.turn_id, reason=error.sentence, cause=repr(error.__cause__))
+        except Exception:
+            log.exception("reply failed", turn_id=turn.turn_id, request_id=turn.request_id)
+        finally:
+            if self._replies.get(turn.turn_id) is asyncio.current_task():
+                del self._replies[turn.turn_id]
+
+    async def _told_errors(self, place: Place, incoming: Incoming, work: Coroutine[Any, Any, None]) -> None:
+        """Do `work`; what it is refused for is said in the person's language."""
+        try:
+            await work
+        except JnanaError as error:
+            if not isinstance(error, TurnError):
+                log.warning("command failed", reason=error.sentence, cause=repr(error.__cause__))
+            await self.say(place, f"⚠️ {told(error, await self.language(incoming))}")
+        except Exception as error:
+            log.exception("command failed", platform=place.address.platform)
+            await self.say(place, f"⚠️ {say(await self.language(incoming), 'internal', id=type(error).__name__)}")
