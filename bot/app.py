@@ -69,7 +69,7 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     model = supervisor or RemoteModel(client, say)
     turns = Turns(store, client, settings, personas)
     privacy = Privacy([store], settings.attachments)
-    desk = Desk(turns, store, privacy, personas, lambda: " ".join(filter(None, model.status())), version("jnana"))
+    desk = Desk(turns, store, privacy, personas, lambda: model.status()[0], version("jnana"))
     try:
         yield Core(store, turns, desk, model)
     finally:
