@@ -80,14 +80,14 @@ class Channel:
     def deny(self, *names: str) -> None:
         """Take permissions (the names of PERMISSIONS) from the bot."""
         for name in names:
-            self.denied |= PERMISSIONS[name]
-            self.allowed &= ~PERMISSIONS[name]
+            self.denied |= self._bit(name)
+            self.allowed &= ~self._bit(name)
         self._updated()
 
     def allow(self, *names: str) -> None:
         for name in names:
-            self.allowed |= PERMISSIONS[name]
-            self.denied &= ~PERMISSIONS[name]
+            self.allowed |= self._bit(name)
+            self.denied &= ~self._bit(name)
         self._updated()
 
     @property
@@ -96,7 +96,11 @@ class Channel:
         return (bits | self.allowed) & ~self.denied
 
     def permits(self, name: str) -> bool:
-        return self.is_dm or bool(self.permissions & PERMISSIONS[name])
+        return self.is_dm or bool(self.permissions & self._bit(name))
+
+    def _bit(self, name: str) -> int:
+        """To send in a thread is a permission of its own."""
+        return PERMISSIONS["send_in_threads" if name == "send" and self.type == THREAD else name]
 
     def remove(self) -> None:
         """The channel is deleted."""
@@ -122,6 +126,7 @@ class Channel:
         sticker: str | None = None,
     ) -> Message:
         """`files`: (name, bytes, content type[, announced size]) or Upload; `voice`: (OGG bytes, seconds)."""
+        self._enter(user)
         message = Message(self, user, text, reply_to=reply_to, forward_of=forward_of, at=self.world.clock())
         message.attachments = [self.attach(Upload(*file)) for file in files]
         if voice is not None:
@@ -149,6 +154,7 @@ class Channel:
         return await _gone_out(message)
 
     async def react(self, user: User, message: Message, emoji: str) -> Message:
+        self._enter(user)
         self.add_reaction(user, message, emoji)
         return await _gone_out(message)
 
@@ -170,6 +176,10 @@ class Channel:
         target = {"target_id": str(message.id), "resolved": resolved}
         data = {"id": command["id"], "name": name, "type": MESSAGE_MENU, **target}
         return await _gone_out(open_interaction(self, user, data))
+
+    def _enter(self, user: User) -> None:
+        if self.guild is not None:
+            self.guild.entered(user)
 
     # what both people and the bot's requests come down to
 

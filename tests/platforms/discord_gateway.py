@@ -93,10 +93,8 @@ class Gateway:
     def __init__(self, world: World, token: str) -> None:
         self.world = world
         self.token = token
-        self.url = ""
         self.heartbeat_acks = True
         self.heartbeat_interval = 41.25
-        self.disallowed_intents = 0
         self.identifies: list[Identify] = []
         self.resumes: list[Payload] = []
         self.connections: list[Connection] = []
@@ -184,7 +182,7 @@ class Gateway:
         if data["token"] != self.token:
             await connection.close(UNKNOWN_TOKEN)
             return
-        if intents & self.disallowed_intents:
+        if intents & self.world.disallowed_intents:
             await connection.close(DISALLOWED_INTENTS)
             return
         session = connection.session = Session(intents, connection)
@@ -199,7 +197,7 @@ class Gateway:
                 "user": bot.payload(),
                 "guilds": [{"id": str(guild.id), "unavailable": True} for guild in guilds],
                 "session_id": session.id,
-                "resume_gateway_url": self.url,
+                "resume_gateway_url": self.world.gateway_url,
                 "application": {"id": str(bot.id), "flags": self.world.application_flags},
             },
         )

@@ -79,7 +79,7 @@ class Interaction:
             payload["message"] = self.message.payload()
         if guild is None:
             return payload | {"user": self.user.payload()}
-        member = guild.members[self.user.id]
+        member = guild.entered(self.user)
         permissions = {"permissions": str(member.permissions)}
         whole = {"id": str(guild.id), "locale": "en-US", "features": []}
         place = {"guild_id": str(guild.id), "guild": whole, "guild_locale": "en-US"}
@@ -117,7 +117,7 @@ def modal_data(interaction: Interaction, texts: dict[str, str]) -> Payload:
 
 
 def _filled(part: Payload, texts: dict[str, str]) -> Payload:
-    filled = {key: part[key] for key in ("type", "id", "custom_id") if key in part}
+    filled: Payload = {key: part[key] for key in ("type", "id", "custom_id") if key in part}
     if "custom_id" in part:
         filled["value"] = texts.get(part["custom_id"], part.get("value", ""))
     if "component" in part:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from PIL import Image, UnidentifiedImageError
 
@@ -64,7 +65,7 @@ class Attachment:
 
     @property
     def url(self) -> str:
-        return f"{self.base}/attachments/{self.channel_id}/{self.id}/{self.upload.name}"
+        return f"{self.base}/attachments/{self.channel_id}/{self.id}/{quote(self.upload.name)}"
 
     @property
     def data(self) -> bytes:

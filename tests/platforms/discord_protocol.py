@@ -26,8 +26,10 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
-GUILDS, MEMBERS, GUILD_MESSAGES, GUILD_REACTIONS = 1 << 0, 1 << 1, 1 << 9, 1 << 10
+GUILDS, MEMBERS, PRESENCES, GUILD_MESSAGES, GUILD_REACTIONS = 1 << 0, 1 << 1, 1 << 8, 1 << 9, 1 << 10
 DIRECT_MESSAGES, DIRECT_REACTIONS, MESSAGE_CONTENT = 1 << 12, 1 << 13, 1 << 15
+# the application's flag (in its form for small bots) that says that a privileged intent is on
+APPLICATION_FLAGS = {PRESENCES: 1 << 13, MEMBERS: 1 << 15, MESSAGE_CONTENT: 1 << 19}
 TEXT, DM, THREAD = 0, 1, 11
 
 ADMINISTRATOR = 1 << 3

@@ -36,10 +36,8 @@ def no_content() -> web.Response:
 class Rest:
     """Handlers for everything that the bot's token opens."""
 
-    def __init__(self, world: World, gateway_url: Callable[[], str], disallowed_intents: Callable[[], int]) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self._gateway_url = gateway_url
-        self._disallowed_intents = disallowed_intents
 
     def routes(self) -> list[tuple[str, str, Handler]]:
         messages, message = "/channels/{channel}/messages", "/channels/{channel}/messages/{message}"
@@ -86,7 +84,7 @@ class Rest:
 
     async def gateway(self, request: web.Request) -> web.Response:
         limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
-        return json_response({"url": self._gateway_url(), "shards": 1, "session_start_limit": limit})
+        return json_response({"url": self.world.gateway_url, "shards": 1, "session_start_limit": limit})
 
     async def application(self, request: web.Request) -> web.Response:
         bot = self.world.bot
@@ -151,7 +149,7 @@ class Rest:
 
     def _shown(self, message: Message) -> Payload:
         """An application without the content intent reads no more over HTTP than over the gateway."""
-        return message.payload(redacted=bool(self._disallowed_intents() & MESSAGE_CONTENT))
+        return message.payload(redacted=bool(self.world.disallowed_intents & MESSAGE_CONTENT))
 
     async def channel(self, request: web.Request) -> web.Response:
         return json_response(self._channel(request).payload())

@@ -24,7 +24,6 @@ from http import HTTPStatus
 from types import TracebackType
 from typing import Self, TypeVar
 
-import yarl
 from aiohttp import web
 
 from .discord_channel import Channel
@@ -77,7 +76,6 @@ class DiscordServer:
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.url = self.world.url = f"http://{host}:{port}"
-        self.events.url = self.gateway
         return self
 
     async def __aexit__(
@@ -96,7 +94,7 @@ class DiscordServer:
     @property
     def gateway(self) -> str:
         """For discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY (a yarl.URL there)."""
-        return str(yarl.URL(self.url).with_scheme("ws") / "gateway")
+        return self.world.gateway_url
 
     @property
     def bot(self) -> User:
@@ -137,7 +135,7 @@ class DiscordServer:
 
     def disallow(self, intents: int) -> None:
         """Privileged intents that are off in the developer portal: who identifies with them is closed with 4014."""
-        self.events.disallowed_intents = intents
+        self.world.disallowed_intents = intents
 
     def drop_gateway(self) -> None:
         self.events.drop()
@@ -196,8 +194,7 @@ class DiscordServer:
 
     def _application(self) -> web.Application:
         app = web.Application(middlewares=[self._answer], client_max_size=64 * 1024 * 1024)
-        rest = Rest(self.world, lambda: self.gateway, lambda: self.events.disallowed_intents)
-        for method, path, handler in rest.routes():
+        for method, path, handler in Rest(self.world).routes():
             app.router.add_route(method, API + path, self._for_bot(handler))
         for method, path, handler in Webhooks(self.world).routes():
             app.router.add_route(method, API + path, handler)
@@ -258,6 +255,8 @@ async def _refusable(
         return await handler(request)
     except RefusalError as refusal:
         return refusal.response()
+    except web.HTTPException as error:  # no such route
+        return json_response({"message": f"{error.status}: {error.reason}", "code": 0}, status=error.status)
 
 
 async def _read(request: web.Request) -> Body:

@@ -6,15 +6,16 @@ from aiohttp import web
 
 from .discord_interactions import (
     CHANNEL_MESSAGE,
-    COMPONENT,
+    COMMAND,
     DEFERRED_MESSAGE,
     DEFERRED_UPDATE,
+    MESSAGE_MENU,
     UPDATE_MESSAGE,
     Interaction,
 )
 from .discord_limits import RefusalError, json_response
 from .discord_model import Message
-from .discord_protocol import EPHEMERAL, LOADING, SLASH_ANSWER, Payload
+from .discord_protocol import CONTEXT_ANSWER, EPHEMERAL, LOADING, SLASH_ANSWER, Payload
 from .discord_rest import BODY, Body, Handler, change, compose, no_content
 from .discord_world import World
 
@@ -115,7 +116,8 @@ def _compose(interaction: Interaction, body: Body) -> Message:
 
 def _own(interaction: Interaction, message: Message) -> Message:
     message.interaction = interaction
-    message.type = 0 if interaction.type == COMPONENT else SLASH_ANSWER
+    if interaction.type == COMMAND:
+        message.type = CONTEXT_ANSWER if interaction.data["type"] == MESSAGE_MENU else SLASH_ANSWER
     message.at = interaction.channel.world.clock()
     return message
 

@@ -10,7 +10,20 @@ from dataclasses import dataclass, field
 from .discord_channel import Channel
 from .discord_interactions import SLASH, Interaction
 from .discord_model import Attachment, Message, User
-from .discord_protocol import ADMINISTRATOR, DM, EVERYONE, GUILDS, MEMBERS, TEXT, THREAD, Event, Payload, now, snowflake
+from .discord_protocol import (
+    ADMINISTRATOR,
+    APPLICATION_FLAGS,
+    DM,
+    EVERYONE,
+    GUILDS,
+    MEMBERS,
+    TEXT,
+    THREAD,
+    Event,
+    Payload,
+    now,
+    snowflake,
+)
 
 
 @dataclass
@@ -20,7 +33,7 @@ class World:
     clock: Callable[[], float] = time.monotonic
     url: str = ""
     bot: User = field(default_factory=lambda: User("jnana", bot=True))
-    application_flags: int = 0
+    disallowed_intents: int = 0
     users: dict[int, User] = field(default_factory=dict)
     guilds: dict[int, Guild] = field(default_factory=dict)
     channels: dict[int, Channel] = field(default_factory=dict)
@@ -33,6 +46,15 @@ class World:
 
     def __post_init__(self) -> None:
         self.users[self.bot.id] = self.bot
+
+    @property
+    def gateway_url(self) -> str:
+        return self.url.replace("http", "ws", 1) + "/gateway"
+
+    @property
+    def application_flags(self) -> int:
+        """Tells a bot which privileged intents are on in the developer portal."""
+        return sum(flag for intent, flag in APPLICATION_FLAGS.items() if not intent & self.disallowed_intents)
 
     def changed(self) -> None:
         self.change.set()
@@ -141,6 +163,10 @@ class Guild:
         joined = {**member.payload(), "guild_id": str(self.id)}
         self.world.dispatch(Event("GUILD_MEMBER_ADD", joined, MEMBERS))
         return member
+
+    def entered(self, user: User) -> Member:
+        """Who acts in a guild is a member of it."""
+        return self.members.get(user.id) or self.member(user)
 
     def invite_bot(self) -> None:
         """The bot joins, or the guild is back after an outage."""
