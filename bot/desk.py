@@ -231,7 +231,7 @@ class Desk:
 
     async def language_of(self, platform: str, sender: Sender) -> str:
         try:
-            return await self.store.language(platform, sender.platform_id) or sender.language
+            return await self.store.language(platform, sender.platform_id, sender.language)
         except JnanaError:  # whatever follows says that the store failed
             return sender.language
 

@@ -168,14 +168,15 @@ class Reply:
             except Flooded as flood:
                 metrics.floods.labels(self._place.address.platform).inc()
                 self._quiet_until = asyncio.get_running_loop().time() + flood.seconds
-            except (Hiccup, Refused) as error:
+            except Hiccup as error:
                 pause = next(retries, None)
                 if pause is None:
-                    log.warning(
-                        "answer not shown, it will be after the next start", turn_id=self._turn.turn_id, error=str(error)
-                    )
+                    log.warning("end not shown until the next start", turn_id=self._turn.turn_id, error=str(error))
                     return
                 await asyncio.sleep(pause)
+            except Refused as error:
+                log.error("end refused by the platform", turn_id=self._turn.turn_id, error=str(error))  # noqa: TRY400
+                break
             else:
                 break
         if not postponed:

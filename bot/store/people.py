@@ -30,12 +30,12 @@ class People:
     def _writing(self) -> AbstractAsyncContextManager[AsyncSession]:
         raise NotImplementedError
 
-    async def language(self, platform: str, platform_id: str) -> str:
-        """The language that a person chose, else their client's, "" if neither is known."""
+    async def language(self, platform: str, platform_id: str, client: str = "") -> str:
+        """The language that a person chose, else that of their `client`, now or when last heard of; "" if none is known."""
         with plain_errors():
             async with self._reading() as session:
                 person = await session.scalar(_person(platform, platform_id))
-                return (person.language or person.client_language) if person else ""
+                return (person.language or client or person.client_language) if person else client
 
     async def set_language(self, platform: str, platform_id: str, name: str, language: str) -> None:
         async with self._writing() as session:

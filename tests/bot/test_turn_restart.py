@@ -15,7 +15,7 @@ from bot.turn import MAX_ATTEMPTS, Turns
 from bot.worker import ModelClient
 from tests.bot.fake_model import FakeModel
 from tests.bot.samples import encoded, photo
-from tests.bot.sending import ELSEWHERE, HERE, end_of, file, message
+from tests.bot.sending import BOB, ELSEWHERE, HERE, end_of, file, message
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def test_unfinished_turns_are_answered_once_in_their_order(
     one = await turns.start(message("1", message_id="m-1"))
     await held.wait_begun()
     two = await turns.start(message("2"))
-    other = await turns.start(message("3", address=ELSEWHERE))
+    other = await turns.start(message("3", address=ELSEWHERE, sender=BOB))
     await end_of(other)
     await turns.drain(0)
     assert [view.state for view in await store.turns(HERE)] == ["running", "received"]
