@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 database = typer.Typer(help="The database: migrate it, copy it, look it over.", no_args_is_help=True)
 cli.add_typer(database, name="db")
+discord_app = typer.Typer(help="The Discord bot: bring it into a server.", no_args_is_help=True)
+cli.add_typer(discord_app, name="discord")
 
 FAILED, WRONG_SETTINGS, INTERRUPTED = 1, 2, 130
 
@@ -118,6 +120,16 @@ def check() -> None:
     if found.problems:
         raise typer.Exit(FAILED)
     print_line(f"The database is in order: revision {found.revision}, {found.attachments} attachments.")
+
+
+@discord_app.command()
+def invite() -> None:
+    """Print the link that brings the bot into a server, and the switches to flip before."""
+    from bot.chat.discord.invite import invite as invite_bot
+
+    settings = _settings()
+    _configure(settings, "error")
+    _wait(invite_bot(settings, print_line))
 
 
 def _later(module: str, name: str, help_text: str) -> None:
