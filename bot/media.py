@@ -9,6 +9,7 @@ from typing import Literal
 from bot.errors import MediaRefused
 from bot.picture import MAX_PICTURE_BYTES, normalise_picture
 from bot.sound import MAX_SOUND_BYTES, normalise_sound
+from bot.texts import text
 
 MAX_FILE_BYTES = max(MAX_PICTURE_BYTES, MAX_SOUND_BYTES)
 """Files announced as larger are not even fetched."""
@@ -53,8 +54,8 @@ RIFF_SOUND, ISO_SOUND = "wav", "mov"
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 """Major brands of pictures in ISO media files (ISO/IEC 23008-12, annexes B and D); all other brands hold sound or video."""
 
-OTHERS = {b"%PDF": "a PDF", b"PK\x03\x04": "an archive or an office document", b"\x1f\x8b": "an archive", b"MZ": "a program"}
-"""First bytes of what people send by mistake."""
+OTHERS = {b"%PDF": "pdf", b"PK\x03\x04": "zip", b"\x1f\x8b": "archive", b"MZ": "program"}
+"""First bytes of what people send by mistake, with the kinds that the text `file-not-understood` knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +93,11 @@ def decode(name: str, data: bytes) -> Media:
     if kind == "voice":
         sound, duration = normalise_sound(name, data, format_name)
         return Media("voice", name, sound, "audio/ogg", duration=duration)
-    raise MediaRefused(f"{name}: this is {format_name}; I understand pictures and voice notes.")
+    raise MediaRefused(text("file-not-understood", name=name, kind=format_name))
 
 
 def sniff(data: bytes) -> tuple[Literal["picture", "voice", "other"], str]:
-    """What the bytes are: a picture (with Pillow's name of its format), a voice note (with FFmpeg's), or in words."""
+    """A picture (Pillow's name of its format), a voice note (FFmpeg's), or a kind in `file-not-understood`."""
     head = data[:SNIFFED_BYTES]
     for magic, format_name in PICTURES.items():
         if head.startswith(magic) and not (magic == b"BM" and _is_text(head)):
@@ -146,20 +147,20 @@ def _mpeg_audio(head: bytes) -> str | None:
 
 def _describe(head: bytes) -> str:
     if not head:
-        return "an empty file"
+        return "empty"
     for magic, what in OTHERS.items():
         if head.startswith(magic):
             return what
     if not _is_text(head):
-        return "a kind of file that I do not know"
+        return "unknown"
     if b"<svg" in head:
-        return "an SVG drawing, which I cannot look at yet (send it as PNG)"
-    return "a text file"
+        return "svg"
+    return "text"
 
 
 def _is_text(head: bytes) -> bool:
     try:
-        text = head.decode("utf-8", "ignore" if len(head) == SNIFFED_BYTES else "strict")
+        words = head.decode("utf-8", "ignore" if len(head) == SNIFFED_BYTES else "strict")
     except UnicodeDecodeError:
         return False
-    return all(character.isprintable() or character in "\r\n\t\f" for character in text)
+    return all(character.isprintable() or character in "\r\n\t\f" for character in words)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from bot.errors import PromptTooLong
 from bot.store.records import RememberedTurn, StoredPicture
+from bot.texts import text
 
 PICTURE_QUESTION = "Describe what you see."
 """Asked of a picture that comes without words."""
@@ -74,7 +75,9 @@ def compose(system: str, turns: Sequence[RememberedTurn], costs: Costs, *, group
     newest = user_message(turns[-1], group=group)
     left = costs.limit - sum(cost(message) for message in head) - cost(newest)
     if left < 0:
-        raise PromptTooLong(_too_long(newest, costs.limit - left, costs.limit))
+        raise PromptTooLong(
+            text("pictures-too-long" if newest.pictures else "message-too-long", tokens=costs.limit - left, limit=costs.limit)
+        )
     chosen = [newest]
     pictures_left = PROMPT_PICTURES - len(newest.pictures)
     for turn in reversed(turns[:-1]):
@@ -130,8 +133,3 @@ def speaker(name: str) -> str:
     """A name that cannot pass for another speaker's line: one line, no colon."""
     printable = "".join(character if character.isprintable() and character != ":" else " " for character in name)
     return " ".join(printable.split())[:SPEAKER_LENGTH].strip() or "Somebody"
-
-
-def _too_long(newest: PromptMessage, tokens: int, limit: int) -> str:
-    what = "message with its pictures" if newest.pictures else "message"
-    return f"Your {what} is too long for the model: about {tokens} tokens, and it can take {limit}. Please send less at once."

@@ -9,6 +9,7 @@ from PIL import Image, ImageCms, ImageOps
 from pillow_heif import register_heif_opener
 
 from bot.errors import MediaRefused
+from bot.texts import text
 
 MAX_PICTURE_BYTES = 20 * 2**20
 """Telegram lets bots download no more (Bot API, getFile); photos of phones have 2 to 15 MB."""
@@ -39,7 +40,8 @@ def normalise_picture(name: str, data: bytes, format_name: str) -> tuple[bytes, 
         MediaRefused: too large, damaged or truncated. Its size is checked in the header, before anything is decoded.
     """
     if len(data) > MAX_PICTURE_BYTES:
-        raise MediaRefused(f"{name}: the picture has {len(data) / 2**20:.0f} MB; I can take {MAX_PICTURE_BYTES // 2**20} MB.")
+        size, limit = f"{len(data) / 2**20:.0f}", f"{MAX_PICTURE_BYTES // 2**20}"
+        raise MediaRefused(text("picture-too-large", name=name, size=size, limit=limit))
     try:
         with Image.open(io.BytesIO(data), formats=[format_name]) as image:
             _check_size(name, *image.size)
@@ -47,20 +49,17 @@ def normalise_picture(name: str, data: bytes, format_name: str) -> tuple[bytes, 
     except MediaRefused:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise MediaRefused(_too_many_pixels(name)) from None
+        raise MediaRefused(text("too-many-pixels", name=name, limit=MAX_PIXELS // 1_000_000)) from None
     except Exception as error:  # decoders raise all sorts of errors about damaged files
         log.info("picture refused", error=repr(error))
-        raise MediaRefused(f"{name}: the picture is damaged or incomplete.") from error
+        raise MediaRefused(text("picture-damaged", name=name)) from error
     return *_encode(upright), upright.size
 
 
 def _check_size(name: str, width: int, height: int) -> None:
     if width * height > MAX_PIXELS:
-        raise MediaRefused(f"{_too_many_pixels(name)[:-1]}; it has {width} x {height}.")
-
-
-def _too_many_pixels(name: str) -> str:
-    return f"{name}: the picture has too many pixels; I can take {MAX_PIXELS // 1_000_000} million."
+        limit = MAX_PIXELS // 1_000_000
+        raise MediaRefused(text("too-many-pixels-counted", name=name, limit=limit, width=width, height=height))
 
 
 def _decode(image: Image.Image) -> Image.Image:

@@ -8,6 +8,7 @@ import av
 import structlog
 
 from bot.errors import MediaRefused
+from bot.texts import text
 
 MAX_SOUND_BYTES = 25 * 2**20
 """The limit of OpenAI's transcription API; Telegram's bots get 20 MB."""
@@ -35,7 +36,8 @@ def normalise_sound(name: str, data: bytes, demuxer: str) -> tuple[bytes, float]
             or without sound.
     """
     if len(data) > MAX_SOUND_BYTES:
-        raise MediaRefused(f"{name}: the recording has {len(data) / 2**20:.0f} MB; I can take {MAX_SOUND_BYTES // 2**20} MB.")
+        size, limit = f"{len(data) / 2**20:.0f}", f"{MAX_SOUND_BYTES // 2**20}"
+        raise MediaRefused(text("recording-too-large", name=name, size=size, limit=limit))
     try:
         with av.open(io.BytesIO(data), "r", format=demuxer, metadata_errors="replace") as source:
             track = _first_track(name, source)
@@ -45,15 +47,15 @@ def normalise_sound(name: str, data: bytes, demuxer: str) -> tuple[bytes, float]
         raise
     except Exception as error:  # FFmpeg's errors are many, and PyAV adds its own
         log.info("recording refused", error=repr(error))
-        raise MediaRefused(f"{name}: the recording is damaged or incomplete.") from error
+        raise MediaRefused(text("recording-damaged", name=name)) from error
     if not samples:
-        raise MediaRefused(f"{name}: the recording is empty.")
+        raise MediaRefused(text("recording-empty", name=name))
     return sound, samples / SAMPLE_RATE
 
 
 def _first_track(name: str, source: av.container.InputContainer) -> av.AudioStream:
     if not source.streams.audio:
-        raise MediaRefused(f"{name}: there is no sound in this file.")
+        raise MediaRefused(text("no-sound", name=name))
     return source.streams.audio[0]
 
 
@@ -65,9 +67,11 @@ def _announced_seconds(source: av.container.InputContainer, track: av.AudioStrea
 
 
 def _check_length(name: str, seconds: float) -> None:
+    limit = round(MAX_SECONDS / 60)
+    if seconds > MAX_SECONDS + 60:
+        raise MediaRefused(text("recording-too-long-minutes", name=name, minutes=round(seconds / 60), limit=limit))
     if seconds > MAX_SECONDS:
-        length = f"is {seconds / 60:.0f} minutes long" if seconds > MAX_SECONDS + 60 else "is too long"
-        raise MediaRefused(f"{name}: the recording {length}; I can listen to {MAX_SECONDS / 60:.0f} minutes.")
+        raise MediaRefused(text("recording-too-long", name=name, limit=limit))
 
 
 def _encode(name: str, source: av.container.InputContainer, track: av.AudioStream) -> tuple[bytes, int]:

@@ -18,6 +18,7 @@ import structlog
 
 from bot.errors import TurnError, WorkerBusy, WorkerError, WorkerLost, WorkerRefused, WorkerUnreachable
 from bot.memory import PICTURE_LEFT_OUT, PromptMessage, estimate_tokens
+from bot.texts import text
 from bot.worker_errors import explain, lost, model_errors, still_loading
 
 CONNECT_TIMEOUT = 5.0
@@ -234,7 +235,7 @@ class ModelClient:
             except openai.APIError as error:
                 wrong = explain(error)
                 if resend and isinstance(wrong, WorkerLost):
-                    wrong = WorkerUnreachable(wrong.sentence)
+                    wrong = WorkerUnreachable(text("model-lost"))
                 tries += 1
                 self._give_up(error, wrong, tries, deadline)
                 await asyncio.sleep(min(retry_after(error), LONGEST_WAIT))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import openai
 
 from bot.errors import PromptTooLong, TurnError, WorkerBusy, WorkerError, WorkerLost, WorkerRefused, WorkerUnreachable
+from bot.texts import text
 
 NOT_SENT = ("ConnectError", "ConnectTimeout")
 """Names of the HTTP library's errors when no connection could be made; openai has changed that library before."""
@@ -25,7 +26,7 @@ def model_errors() -> Iterator[None]:
 
 
 def lost() -> WorkerLost:
-    return WorkerLost("The model stopped in the middle of the answer. Please try again.")
+    return WorkerLost(text("model-lost"))
 
 
 def still_loading(error: openai.APIError) -> bool:
@@ -36,29 +37,29 @@ def explain(error: openai.APIError) -> TurnError:
     """The error of ours that says the same."""
     if isinstance(error, openai.APIConnectionError):
         if type(error.__cause__).__name__ in NOT_SENT:
-            return WorkerUnreachable("The model is not running at the moment. Please try again in a few minutes.")
+            return WorkerUnreachable(text("model-not-running"))
         return lost()
     if error.code == "context_length_exceeded":
-        return PromptTooLong("This is too long for the model. Please send less at once, or begin anew with /reset.")
+        return PromptTooLong(text("conversation-too-long"))
     if not isinstance(error, openai.APIStatusError):  # an error in the middle of a stream
-        return WorkerError("The model failed in the middle of the answer. Please try again.")
+        return WorkerError(text("model-failed-midway"))
     return _explain_status(error)
 
 
 def _explain_status(error: openai.APIStatusError) -> TurnError:
     status = error.status_code
     if status == 429:
-        return WorkerBusy("Too many people are asking at the moment. Please try again in a minute.")
+        return WorkerBusy(text("queue-full-all"))
     if status == 503:
-        return WorkerUnreachable("The model is still being loaded. Please try again in a few minutes.")
+        return WorkerUnreachable(text("model-loading"))
     if status in (401, 403):
-        return WorkerError("The model server refuses this bot's key (MODEL_API_KEY); its owner has to set it right.")
+        return WorkerError(text("model-refuses-key"))
     if status in (404, 405):
-        return WorkerRefused("The model server cannot do this; the bot's owner can choose another one.", "not_found")
+        return WorkerRefused(text("model-cannot"), "not_found")
     if 400 <= status < 500:
         reason = " ".join(error.message.split()) if error.body is None else _message(error.body)
-        return WorkerRefused(f"The model could not use this: {reason[:REASON_LENGTH]}", error.code or "")
-    return WorkerError("The model failed to answer. Please try again.")
+        return WorkerRefused(text("model-could-not-use", reason=reason[:REASON_LENGTH]), error.code or "")
+    return WorkerError(text("model-failed"))
 
 
 def _message(body: object) -> str:

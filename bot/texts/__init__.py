@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from fluent.runtime import FluentBundle, FluentResource
+from fluent.runtime import FluentBundle, FluentResource, resolver
 
 FOLDER = Path(__file__).parent
 DEFAULT = "en"
@@ -23,6 +23,9 @@ LANGUAGES: Mapping[str, str] = {
     "ru": "Русский",
 }
 """By ISO 639-1 code, each named in itself."""
+
+resolver.MAX_PART_LENGTH = 1_000_000
+# Fluent's own limit of 2,500 characters is against other people's catalogues; a transcript of ten minutes is longer.
 
 
 @dataclass(frozen=True)

@@ -129,3 +129,32 @@ file-too-large = { $name }: the file has { $size } MB; I can take { $limit } MB.
 file-not-fetched = { $name }: the file could not be fetched. Please send it again.
 message-too-long = Your message is too long for the model: about { NUMBER($tokens, useGrouping: 0) } tokens, and it can take { NUMBER($limit, useGrouping: 0) }. Please send less at once.
 pictures-too-long = Your message with its pictures is too long for the model: about { NUMBER($tokens, useGrouping: 0) } tokens, and it can take { NUMBER($limit, useGrouping: 0) }. Please send less at once.
+file-not-understood = { $name }: this is { $kind ->
+    [pdf] a PDF
+    [zip] an archive or an office document
+    [archive] an archive
+    [program] a program
+    [empty] an empty file
+    [svg] an SVG drawing, which I cannot look at yet (send it as PNG)
+    [text] a text file
+   *[unknown] a kind of file that I do not know
+}; I understand pictures and voice notes.
+picture-too-large = { $name }: the picture has { $size } MB; I can take { $limit } MB.
+picture-damaged = { $name }: the picture is damaged or incomplete.
+too-many-pixels = { $name }: the picture has too many pixels; I can take { $limit } million.
+too-many-pixels-counted = { $name }: the picture has too many pixels; I can take { $limit } million; it has { NUMBER($width, useGrouping: 0) } x { NUMBER($height, useGrouping: 0) }.
+recording-too-large = { $name }: the recording has { $size } MB; I can take { $limit } MB.
+recording-damaged = { $name }: the recording is damaged or incomplete.
+recording-empty = { $name }: the recording is empty.
+recording-too-long = { $name }: the recording is too long; I can listen to { $limit } minutes.
+recording-too-long-minutes = { $name }: the recording is { NUMBER($minutes, useGrouping: 0) } minutes long; I can listen to { $limit } minutes.
+no-sound = { $name }: there is no sound in this file.
+model-lost = The model stopped in the middle of the answer. Please try again.
+model-not-running = The model is not running at the moment. Please try again in a few minutes.
+model-loading = The model is still being loaded. Please try again in a few minutes.
+model-failed = The model failed to answer. Please try again.
+model-failed-midway = The model failed in the middle of the answer. Please try again.
+model-refuses-key = The model server refuses this bot's key (MODEL_API_KEY); its owner has to set it right.
+model-cannot = The model server cannot do this; the bot's owner can choose another one.
+model-could-not-use = The model could not use this: { $reason }
+conversation-too-long = This is too long for the model. Please send less at once, or begin anew with /reset.

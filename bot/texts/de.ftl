@@ -1,0 +1,191 @@
+## Während eine Antwort entsteht
+
+queued = ⏳ Warteschlange: { $position ->
+    [1] Du bist als Nächstes dran.
+   *[other] Platz { $position }.
+}
+thinking = ⏳ …
+heard = 🎙 { $text }
+stopped = (abgebrochen)
+truncated = (Die Antwort hat ihre größte Länge erreicht und endet hier.)
+
+## Knöpfe
+
+button-stop = ■ Stopp
+button-again = ↻ Noch einmal
+button-good = 👍
+button-bad = 👎
+button-answer-edited = ↻ Geänderte Frage beantworten
+button-forget = Ja, vergiss mich
+button-cancel = Nein
+
+## Was ein gedrückter Knopf sagt
+
+stopping = Ich höre auf.
+already-ended = Diese Antwort ist schon zu Ende.
+thanks = Danke.
+not-yours = Das kann nur, wer die Frage gestellt hat, oder ein Admin.
+not-your-button = Dieser Knopf ist nicht für dich.
+nothing-to-rate = Hier ist keine Antwort, die sich bewerten ließe.
+better-title = Eine bessere Antwort
+better-question = Was wäre eine bessere Antwort gewesen?
+better-reply = Was wäre eine bessere Antwort gewesen? Schreib sie als Antwort auf diese Nachricht.
+better-kept = Danke, das hebe ich auf, damit meine Admins mir daraus etwas beibringen können.
+
+## Befehle: was sie tun, wie die Plattform sie auflistet
+
+command-ask = Frag mich etwas, gern mit einem Bild oder einer Aufnahme
+command-describe = Ein Bild beschreiben
+command-transcribe = Aufschreiben, was in einer Aufnahme gesagt wird
+command-reset = Vergessen, was hier bisher gesagt wurde
+command-regenerate = Die letzte Frage noch einmal beantworten
+command-stop = Die Antwort abbrechen, die gerade geschrieben wird
+command-settings = Sprache, Gedächtnis und Persona
+command-privacy = Was ich aufbewahre und wo
+command-forget = Alles löschen, was ich über dich aufbewahre
+command-export = Dir alles schicken, was ich über dich aufbewahre
+command-help = Was ich kann
+command-status = Wie es mir geht
+option-question = Deine Frage
+option-file = Ein Bild, eine Aufnahme oder eine Textdatei
+option-language = Die Sprache, in der ich Nachrichten wie diese schreibe
+option-memory = An wie viele frühere Fragen ich mich erinnere
+option-persona = Wer ich in dieser Unterhaltung bin
+menu-ask = Dazu etwas fragen
+menu-describe = Bild beschreiben
+menu-transcribe = Transkribieren
+
+## Was Befehle antworten
+
+help = **Ich bin { $name }.** Schreib mir hier; in Gruppen erwähne mich oder antworte mir. Schick Bilder, Sprachnachrichten und Textdateien, mit einer Frage oder ohne.
+
+    Ich erinnere mich an diese Unterhaltung. Jede Antwort hat Knöpfe, um sie abzubrechen, noch einmal zu fragen und sie zu bewerten.
+help-line = /{ $command } – { $what }
+reset-done = Ich denke nicht mehr an das, was hier bisher gesagt wurde. (Aufbewahrt bleibt es; /forget löscht es.)
+nothing-running = Ich schreibe gerade nichts.
+nothing-to-repeat = Hier gibt es noch keine Frage, die ich noch einmal beantworten könnte.
+nothing-to-describe = Ich sehe kein Bild. Schick eines mit dem Befehl oder antworte damit auf eines.
+nothing-to-transcribe = Ich sehe keine Aufnahme. Schick eine mit dem Befehl oder antworte damit auf eine.
+nothing-to-ask = Schreib deine Frage hinter den Befehl, schick eine Datei mit oder antworte damit auf eine Nachricht.
+status = Das Modell: { $model }. Gerade beantwortet oder wartend: { $turns }. Version { $version }.
+settings-now = Sprache: { $language }. Gedächtnis: { $memory ->
+    [one] { $memory } Frage
+   *[other] { $memory } Fragen
+}. Persona: { $persona }.
+settings-how = Ändern kannst du das mit { $usage }.
+settings-choices = { $option }: { $choices }
+settings-done = Erledigt.
+settings-unknown = { $option } „{ $value }“ kenne ich nicht. Möglich sind: { $choices }
+settings-admins = In einer Gruppe können nur ihre Admins das Gedächtnis und die Persona ändern.
+privacy = **Was ich aufbewahre**, auf dem Rechner der Person, die mich betreibt, und nirgends sonst: deinen Namen und deine ID auf dieser Plattform, die Nachrichten, die du mir schickst, mit ihren Bildern, Aufnahmen und Transkripten, meine Antworten, deine Bewertungen und besseren Antworten, deine Einstellungen.
+
+    Nachrichten, die nicht an mich gerichtet sind, bewahre ich nicht auf. Bilder und Aufnahmen verlieren bei der Ankunft ihre Metadaten (Ort, Kamera). Deine Bewertungen und besseren Antworten können verwendet werden, um mir etwas beizubringen; sonst nichts.
+
+    /export schickt dir alles, /forget löscht es.
+forget-sure = Das löscht alles, was ich über dich aufbewahre, hier und in jedem anderen Chat auf dieser Plattform: deine Nachrichten mit ihren Dateien und meine Antworten darauf, deine Bewertungen, deine Einstellungen. Es lässt sich nicht rückgängig machen. Möchtest du das?
+forget-done = Erledigt. Ich habe { $turns ->
+    [one] { $turns } Nachricht
+   *[other] { $turns } Nachrichten
+} mit meinen Antworten gelöscht, und auch alles andere über dich.
+forget-not = Es wurde nichts gelöscht.
+export-ready = Das ist alles, was ich über dich aufbewahre.
+export-sent = Ich habe es dir in einer privaten Nachricht geschickt.
+export-private = Ich konnte dir nicht privat schreiben. Bitte schick mir /export in einem privaten Chat.
+
+## Was abgelehnt wird
+
+not-on-list = Ich rede hier nicht mit allen. Wer den Bot betreibt, kann dich auf die Liste setzen.
+guests-in-groups-only = Dir antworte ich nur in Gruppen, nicht in privaten Chats.
+too-fast = Das war viel in kurzer Zeit: Ich nehme { $limit ->
+    [one] { $limit } Nachricht
+   *[other] { $limit } Nachrichten
+} pro Minute von dir an. Bitte warte einen Moment.
+budget-spent = { $limit ->
+    [one] Du hast deine { $limit } Nachricht
+   *[other] Du hast deine { $limit } Nachrichten
+} für heute aufgebraucht. Morgen bin ich wieder für dich da (Mitternacht UTC).
+empty-message = Deine Nachricht ist leer. Schick mir Worte, ein Bild oder eine Sprachnachricht.
+text-too-long = Deine Nachricht hat { NUMBER($length) } Zeichen; ich kann { NUMBER($limit) } auf einmal lesen.
+too-many-files = Du hast { $count ->
+    [one] { $count } Datei
+   *[other] { $count } Dateien
+} geschickt; ich kann { $limit } auf einmal annehmen.
+restarting = Ich werde gerade neu gestartet. Bitte schick das in einer Minute noch einmal.
+restarting-kept = Ich werde gerade neu gestartet und antworte, sobald ich wieder da bin.
+queue-full = { $limit ->
+    [one] Hier wartet schon { $limit } Nachricht. Bitte warte erst auf die Antwort.
+   *[other] Hier warten schon { $limit } Nachrichten. Bitte warte erst auf ihre Antworten.
+}
+queue-full-all = Gerade fragen zu viele Leute. Bitte versuch es in einer Minute noch einmal.
+still-answering = Diese Nachricht wird noch beantwortet.
+not-here = Diese Nachricht gehört nicht zu dieser Unterhaltung.
+admins-only = Das können nur Admins.
+
+## Was schiefging
+
+cannot-store = Ich kann im Moment nichts speichern, deshalb antworte ich nicht. Wer den Bot betreibt, findet den Grund im Protokoll.
+restarted-too-often = Ich wurde mehr als einmal neu gestartet, während ich das beantwortet habe. Bitte frag noch einmal, vielleicht mit anderen Worten.
+internal = Bei mir ist etwas schiefgegangen. Wer den Bot betreibt, kann im Protokoll nach { $id } suchen.
+took-too-long-minutes = Das hat länger als { $minutes ->
+    [one] { $minutes } Minute
+   *[other] { $minutes } Minuten
+} gedauert, darum habe ich aufgegeben. Bitte versuch es noch einmal.
+took-too-long-seconds = Das hat länger als { $seconds ->
+    [one] { $seconds } Sekunde
+   *[other] { $seconds } Sekunden
+} gedauert, darum habe ich aufgegeben. Bitte versuch es noch einmal.
+files-did-not-arrive = Deine Dateien sind hier nicht angekommen. Bitte schick sie noch einmal.
+ask-without = Bitte schick es noch einmal oder frag ohne.
+no-speech = In { $name } konnte ich niemanden sprechen hören.
+cannot-listen = { $name }: Diese Aufnahme konnte ich nicht anhören.
+crashed-twice = Es tut mir leid: Das Modell ist bei dieser Antwort zweimal abgestürzt. Bitte versuch es später noch einmal.
+nothing-to-say = Dem Modell ist dazu nichts eingefallen. Bitte frag mit anderen Worten.
+nothing-to-answer = In dieser Nachricht ist nichts, worauf ich antworten könnte.
+file-too-large = { $name }: Die Datei hat { $size } MB; ich kann { $limit } MB annehmen.
+file-not-fetched = { $name }: Die Datei ließ sich nicht abrufen. Bitte schick sie noch einmal.
+message-too-long = Deine Nachricht ist zu lang für das Modell: etwa { NUMBER($tokens, useGrouping: 0) } Token, und es fasst { NUMBER($limit, useGrouping: 0) }. Bitte schick weniger auf einmal.
+pictures-too-long = Deine Nachricht mit ihren Bildern ist zu lang für das Modell: etwa { NUMBER($tokens, useGrouping: 0) } Token, und es fasst { NUMBER($limit, useGrouping: 0) }. Bitte schick weniger auf einmal.
+file-not-understood = { $name }: Das ist { $kind ->
+    [pdf] ein PDF
+    [zip] ein Archiv oder ein Office-Dokument
+    [archive] ein Archiv
+    [program] ein Programm
+    [empty] eine leere Datei
+    [svg] eine SVG-Zeichnung, die ich mir noch nicht ansehen kann (schick sie als PNG)
+    [text] eine Textdatei
+   *[unknown] eine Art von Datei, die ich nicht kenne
+}; ich verstehe Bilder und Sprachnachrichten.
+picture-too-large = { $name }: Das Bild hat { $size } MB; ich kann { $limit } MB annehmen.
+picture-damaged = { $name }: Das Bild ist beschädigt oder unvollständig.
+too-many-pixels = { $name }: Das Bild hat zu viele Pixel; ich kann { $limit ->
+    [one] { $limit } Million
+   *[other] { $limit } Millionen
+} annehmen.
+too-many-pixels-counted = { $name }: Das Bild hat zu viele Pixel; ich kann { $limit ->
+    [one] { $limit } Million
+   *[other] { $limit } Millionen
+} annehmen; es hat { NUMBER($width, useGrouping: 0) } × { NUMBER($height, useGrouping: 0) }.
+recording-too-large = { $name }: Die Aufnahme hat { $size } MB; ich kann { $limit } MB annehmen.
+recording-damaged = { $name }: Die Aufnahme ist beschädigt oder unvollständig.
+recording-empty = { $name }: Die Aufnahme ist leer.
+recording-too-long = { $name }: Die Aufnahme ist zu lang; ich kann { $limit ->
+    [one] { $limit } Minute
+   *[other] { $limit } Minuten
+} anhören.
+recording-too-long-minutes = { $name }: Die Aufnahme dauert { $minutes ->
+    [one] { NUMBER($minutes, useGrouping: 0) } Minute
+   *[other] { NUMBER($minutes, useGrouping: 0) } Minuten
+}; ich kann { $limit ->
+    [one] { $limit } Minute
+   *[other] { $limit } Minuten
+} anhören.
+no-sound = { $name }: In dieser Datei ist kein Ton.
+model-lost = Das Modell ist mitten in der Antwort stehen geblieben. Bitte versuch es noch einmal.
+model-not-running = Das Modell läuft im Moment nicht. Bitte versuch es in ein paar Minuten noch einmal.
+model-loading = Das Modell wird noch geladen. Bitte versuch es in ein paar Minuten noch einmal.
+model-failed = Das Modell konnte nicht antworten. Bitte versuch es noch einmal.
+model-failed-midway = Beim Modell ist mitten in der Antwort ein Fehler aufgetreten. Bitte versuch es noch einmal.
+model-refuses-key = Der Modellserver weist den Schlüssel dieses Bots zurück (MODEL_API_KEY); wer den Bot betreibt, muss ihn richtig setzen.
+model-cannot = Der Modellserver kann das nicht; wer den Bot betreibt, kann einen anderen wählen.
+model-could-not-use = Das Modell konnte damit nichts anfangen: { $reason }
+conversation-too-long = Das ist zu lang für das Modell. Bitte schick weniger auf einmal oder fang mit /reset neu an.

@@ -1,0 +1,191 @@
+## Mientras se prepara una respuesta
+
+queued = ⏳ En cola: { $position ->
+    [1] el siguiente turno es el tuyo.
+   *[other] puesto { $position }.
+}
+thinking = ⏳ …
+heard = 🎙 { $text }
+stopped = (detenida)
+truncated = (La respuesta alcanzó su longitud máxima y termina aquí.)
+
+## Botones
+
+button-stop = ■ Parar
+button-again = ↻ Otra vez
+button-good = 👍
+button-bad = 👎
+button-answer-edited = ↻ Responder lo editado
+button-forget = Sí, olvídame
+button-cancel = No
+
+## Lo que dice un botón pulsado
+
+stopping = Ya paro.
+already-ended = Esta respuesta ya terminó.
+thanks = Gracias.
+not-yours = Eso solo lo puede hacer quien preguntó o un admin.
+not-your-button = Este botón no es para ti.
+nothing-to-rate = Aquí no hay ninguna respuesta que valorar.
+better-title = Una respuesta mejor
+better-question = ¿Qué respuesta habría sido mejor?
+better-reply = ¿Qué respuesta habría sido mejor? Escríbela respondiendo a este mensaje.
+better-kept = Gracias, la guardo para que mis admins me enseñen con ella.
+
+## Comandos: lo que hacen, tal como los muestra la plataforma
+
+command-ask = Pregúntame algo, con una imagen o una grabación si quieres
+command-describe = Describir una imagen
+command-transcribe = Poner por escrito lo que se dice en una grabación
+command-reset = Olvidar lo que se ha dicho aquí hasta ahora
+command-regenerate = Responder otra vez a la última pregunta
+command-stop = Parar la respuesta que se está escribiendo
+command-settings = Idioma, memoria y personalidad
+command-privacy = Qué guardo y dónde
+command-forget = Borrar todo lo que guardo sobre ti
+command-export = Enviarte todo lo que guardo sobre ti
+command-help = Qué sé hacer
+command-status = Cómo estoy
+option-question = Tu pregunta
+option-file = Una imagen, una grabación o un archivo de texto
+option-language = El idioma que uso en mensajes como este
+option-memory = Cuántas preguntas anteriores recuerdo
+option-persona = Quién soy en esta conversación
+menu-ask = Preguntar sobre esto
+menu-describe = Describir imagen
+menu-transcribe = Transcribir
+
+## Lo que responden los comandos
+
+help = **Soy { $name }.** Escríbeme aquí; en los grupos, mencióname o respóndeme. Envía imágenes, notas de voz y archivos de texto, con tu pregunta o sin ella.
+
+    Recuerdo esta conversación. Cada respuesta tiene botones para pararla, para preguntar otra vez y para valorarla.
+help-line = /{ $command } – { $what }
+reset-done = Ya no tengo presente lo que se ha dicho aquí hasta ahora. (Sigue guardado; /forget lo borra.)
+nothing-running = Ahora mismo no estoy escribiendo nada.
+nothing-to-repeat = Aquí aún no hay ninguna pregunta que pueda responder otra vez.
+nothing-to-describe = No veo ninguna imagen. Envía una con el comando o responde a una con él.
+nothing-to-transcribe = No veo ninguna grabación. Envía una con el comando o responde a una con él.
+nothing-to-ask = Escribe tu pregunta después del comando, envía un archivo con él o responde a un mensaje con él.
+status = El modelo: { $model }. En curso o en espera: { $turns }. Versión { $version }.
+settings-now = Idioma: { $language }. Memoria: { $memory ->
+    [one] { $memory } pregunta
+   *[other] { $memory } preguntas
+}. Personalidad: { $persona }.
+settings-how = Puedes cambiarlos con { $usage }.
+settings-choices = { $option }: { $choices }
+settings-done = Hecho.
+settings-unknown = No conozco { $option } «{ $value }». Puede ser: { $choices }
+settings-admins = En un grupo, solo sus admins pueden cambiar la memoria y la personalidad.
+privacy = **Lo que guardo**, en el equipo de la persona que me mantiene y en ningún otro sitio: tu nombre y tu identificador en esta plataforma, los mensajes que me envías con sus imágenes, grabaciones y transcripciones, mis respuestas, tus valoraciones y respuestas mejores, tus ajustes.
+
+    No guardo los mensajes que no son para mí. Las imágenes y grabaciones pierden sus metadatos (lugar, cámara) al llegar. Tus valoraciones y respuestas mejores pueden usarse para enseñarme; nada más.
+
+    /export te lo envía todo, /forget lo borra.
+forget-sure = Esto borra todo lo que guardo sobre ti, aquí y en todos los demás chats de esta plataforma: tus mensajes con sus archivos y mis respuestas a ellos, tus valoraciones, tus ajustes. No se puede deshacer. ¿Quieres hacerlo?
+forget-done = Hecho. Borré { $turns ->
+    [one] { $turns } mensaje
+   *[other] { $turns } mensajes
+} con mis respuestas, y todo lo demás sobre ti.
+forget-not = No se borró nada.
+export-ready = Esto es todo lo que guardo sobre ti.
+export-sent = Te lo envié en un mensaje privado.
+export-private = No pude escribirte en privado. Envíame /export en un chat privado, por favor.
+
+## Lo que se rechaza
+
+not-on-list = Aquí no hablo con todo el mundo. Quien gestiona el bot puede ponerte en la lista.
+guests-in-groups-only = A ti te respondo solo en grupos, no en chats privados.
+too-fast = Eso fue mucho en poco tiempo: acepto { $limit ->
+    [one] { $limit } mensaje tuyo
+   *[other] { $limit } mensajes tuyos
+} por minuto. Espera un momento, por favor.
+budget-spent = { $limit ->
+    [one] Ya usaste tu { $limit } mensaje de hoy.
+   *[other] Ya usaste tus { $limit } mensajes de hoy.
+} Mañana vuelvo a estar aquí para ti (medianoche UTC).
+empty-message = Tu mensaje está vacío. Envíame palabras, una imagen o una nota de voz.
+text-too-long = Tu mensaje tiene { NUMBER($length) } caracteres; puedo leer { NUMBER($limit) } de una vez.
+too-many-files = Enviaste { $count ->
+    [one] { $count } archivo
+   *[other] { $count } archivos
+}; puedo aceptar { $limit } de una vez.
+restarting = Me están reiniciando. Vuelve a enviarlo en un minuto, por favor.
+restarting-kept = Me están reiniciando; responderé en cuanto vuelva.
+queue-full = { $limit ->
+    [one] Aquí ya hay { $limit } mensaje en espera. Espera primero su respuesta, por favor.
+   *[other] Aquí ya hay { $limit } mensajes en espera. Espera primero sus respuestas, por favor.
+}
+queue-full-all = Ahora mismo pregunta demasiada gente. Vuelve a intentarlo en un minuto, por favor.
+still-answering = Todavía estoy respondiendo a este mensaje.
+not-here = Este mensaje no es parte de esta conversación.
+admins-only = Eso solo lo pueden hacer los admins.
+
+## Lo que salió mal
+
+cannot-store = Ahora mismo no puedo guardar nada, así que no respondo. Quien gestiona el bot encontrará el motivo en el registro.
+restarted-too-often = Me reiniciaron más de una vez mientras respondía a esto. Pregunta de nuevo, por favor, quizá con otras palabras.
+internal = Algo falló por mi parte. Quien gestiona el bot puede buscar { $id } en el registro.
+took-too-long-minutes = Esto tardó más de { $minutes ->
+    [one] { $minutes } minuto
+   *[other] { $minutes } minutos
+}, así que lo dejé. Vuelve a intentarlo, por favor.
+took-too-long-seconds = Esto tardó más de { $seconds ->
+    [one] { $seconds } segundo
+   *[other] { $seconds } segundos
+}, así que lo dejé. Vuelve a intentarlo, por favor.
+files-did-not-arrive = Tus archivos no llegaron. Vuelve a enviarlos, por favor.
+ask-without = Vuelve a enviarlo, por favor, o pregunta sin ello.
+no-speech = No oí hablar a nadie en { $name }.
+cannot-listen = { $name }: no pude escuchar esta grabación.
+crashed-twice = Lo siento: el modelo falló dos veces mientras respondía a esto. Vuelve a intentarlo más tarde, por favor.
+nothing-to-say = El modelo no tuvo nada que decir a esto. Pregunta con otras palabras, por favor.
+nothing-to-answer = En este mensaje no hay nada a lo que pueda responder.
+file-too-large = { $name }: el archivo tiene { $size } MB; puedo aceptar { $limit } MB.
+file-not-fetched = { $name }: no se pudo descargar el archivo. Vuelve a enviarlo, por favor.
+message-too-long = Tu mensaje es demasiado largo para el modelo: unos { NUMBER($tokens, useGrouping: 0) } tokens, y admite { NUMBER($limit, useGrouping: 0) }. Envía menos de una vez, por favor.
+pictures-too-long = Tu mensaje con sus imágenes es demasiado largo para el modelo: unos { NUMBER($tokens, useGrouping: 0) } tokens, y admite { NUMBER($limit, useGrouping: 0) }. Envía menos de una vez, por favor.
+file-not-understood = { $name }: esto es { $kind ->
+    [pdf] un PDF
+    [zip] un archivo comprimido o un documento de ofimática
+    [archive] un archivo comprimido
+    [program] un programa
+    [empty] un archivo vacío
+    [svg] un dibujo SVG, que todavía no puedo ver (envíalo como PNG)
+    [text] un archivo de texto
+   *[unknown] un tipo de archivo que no conozco
+}; entiendo imágenes y notas de voz.
+picture-too-large = { $name }: la imagen tiene { $size } MB; puedo aceptar { $limit } MB.
+picture-damaged = { $name }: la imagen está dañada o incompleta.
+too-many-pixels = { $name }: la imagen tiene demasiados píxeles; puedo aceptar { $limit ->
+    [one] { $limit } millón
+   *[other] { $limit } millones
+}.
+too-many-pixels-counted = { $name }: la imagen tiene demasiados píxeles; puedo aceptar { $limit ->
+    [one] { $limit } millón
+   *[other] { $limit } millones
+}; tiene { NUMBER($width, useGrouping: 0) } × { NUMBER($height, useGrouping: 0) }.
+recording-too-large = { $name }: la grabación tiene { $size } MB; puedo aceptar { $limit } MB.
+recording-damaged = { $name }: la grabación está dañada o incompleta.
+recording-empty = { $name }: la grabación está vacía.
+recording-too-long = { $name }: la grabación es demasiado larga; puedo escuchar { $limit ->
+    [one] { $limit } minuto
+   *[other] { $limit } minutos
+}.
+recording-too-long-minutes = { $name }: la grabación dura { $minutes ->
+    [one] { NUMBER($minutes, useGrouping: 0) } minuto
+   *[other] { NUMBER($minutes, useGrouping: 0) } minutos
+}; puedo escuchar { $limit ->
+    [one] { $limit } minuto
+   *[other] { $limit } minutos
+}.
+no-sound = { $name }: no hay sonido en este archivo.
+model-lost = El modelo se detuvo a mitad de la respuesta. Vuelve a intentarlo, por favor.
+model-not-running = El modelo no está en marcha en este momento. Vuelve a intentarlo en unos minutos, por favor.
+model-loading = El modelo todavía se está cargando. Vuelve a intentarlo en unos minutos, por favor.
+model-failed = El modelo no consiguió responder. Vuelve a intentarlo, por favor.
+model-failed-midway = El modelo falló a mitad de la respuesta. Vuelve a intentarlo, por favor.
+model-refuses-key = El servidor del modelo rechaza la clave de este bot (MODEL_API_KEY); quien lo gestiona tiene que corregirla.
+model-cannot = El servidor del modelo no puede hacer esto; quien gestiona el bot puede elegir otro.
+model-could-not-use = El modelo no pudo usar esto: { $reason }
+conversation-too-long = Esto es demasiado largo para el modelo. Envía menos de una vez, por favor, o empieza de nuevo con /reset.

@@ -1,0 +1,191 @@
+## Enquanto uma resposta é preparada
+
+queued = ⏳ Na fila: { $position ->
+    [1] a próxima vez é a sua.
+   *[other] posição { $position }.
+}
+thinking = ⏳ …
+heard = 🎙 { $text }
+stopped = (interrompida)
+truncated = (A resposta chegou ao tamanho máximo e termina aqui.)
+
+## Botões
+
+button-stop = ■ Parar
+button-again = ↻ De novo
+button-good = 👍
+button-bad = 👎
+button-answer-edited = ↻ Responder à editada
+button-forget = Sim, me esqueça
+button-cancel = Não
+
+## O que diz um botão clicado
+
+stopping = Parando.
+already-ended = Esta resposta já terminou.
+thanks = Obrigado.
+not-yours = Só quem perguntou, ou um admin, pode fazer isso.
+not-your-button = Este botão não é para você.
+nothing-to-rate = Aqui não há resposta que possa ser avaliada.
+better-title = Uma resposta melhor
+better-question = Qual teria sido uma resposta melhor?
+better-reply = Qual teria sido uma resposta melhor? Escreva-a em resposta a esta mensagem.
+better-kept = Obrigado, vou guardar isso para que meus admins possam me ensinar.
+
+## Comandos: o que fazem, como a plataforma os lista
+
+command-ask = Me pergunte algo, com uma imagem ou uma gravação se quiser
+command-describe = Descrever uma imagem
+command-transcribe = Pôr por escrito o que é dito em uma gravação
+command-reset = Esquecer o que foi dito aqui até agora
+command-regenerate = Responder de novo à última pergunta
+command-stop = Parar a resposta que está sendo escrita
+command-settings = Idioma, memória e persona
+command-privacy = O que eu guardo e onde
+command-forget = Apagar tudo o que guardo sobre você
+command-export = Enviar a você tudo o que guardo sobre você
+command-help = O que eu sei fazer
+command-status = Como eu estou
+option-question = Sua pergunta
+option-file = Uma imagem, uma gravação ou um arquivo de texto
+option-language = O idioma que uso em mensagens como esta
+option-memory = De quantas perguntas anteriores eu me lembro
+option-persona = Quem eu sou nesta conversa
+menu-ask = Perguntar sobre isto
+menu-describe = Descrever imagem
+menu-transcribe = Transcrever
+
+## O que os comandos respondem
+
+help = **Eu sou { $name }.** Escreva para mim aqui; em grupos, me mencione ou responda a uma mensagem minha. Envie imagens, mensagens de voz e arquivos de texto, com ou sem pergunta.
+
+    Eu me lembro desta conversa. Cada resposta tem botões para pará-la, para perguntar de novo e para avaliá-la.
+help-line = /{ $command } – { $what }
+reset-done = O que foi dito aqui até agora saiu da minha cabeça. (Continua guardado; /forget apaga.)
+nothing-running = Não estou escrevendo nada no momento.
+nothing-to-repeat = Ainda não há aqui nenhuma pergunta que eu possa responder de novo.
+nothing-to-describe = Não vejo nenhuma imagem. Envie uma com o comando ou responda a uma com ele.
+nothing-to-transcribe = Não vejo nenhuma gravação. Envie uma com o comando ou responda a uma com ele.
+nothing-to-ask = Escreva sua pergunta depois do comando, envie um arquivo com ele ou responda a uma mensagem com ele.
+status = O modelo: { $model }. Em andamento ou na espera: { $turns }. Versão { $version }.
+settings-now = Idioma: { $language }. Memória: { $memory ->
+    [one] { $memory } pergunta
+   *[other] { $memory } perguntas
+}. Persona: { $persona }.
+settings-how = Para mudar, use { $usage }.
+settings-choices = { $option }: { $choices }
+settings-done = Pronto.
+settings-unknown = Não conheço { $option } “{ $value }”. Pode ser: { $choices }
+settings-admins = Em um grupo, só os admins podem mudar a memória e a persona.
+privacy = **O que eu guardo**, no computador da pessoa que me mantém e em nenhum outro lugar: seu nome e seu ID nesta plataforma, as mensagens que você me envia com suas imagens, gravações e transcrições, minhas respostas, suas avaliações e respostas melhores, suas configurações.
+
+    Não guardo mensagens que não são para mim. Imagens e gravações perdem os metadados (lugar, câmera) quando chegam. Suas avaliações e respostas melhores podem ser usadas para me ensinar; nada além disso.
+
+    /export envia tudo a você, /forget apaga.
+forget-sure = Isto apaga tudo o que guardo sobre você, aqui e em todas as outras conversas nesta plataforma: suas mensagens com os arquivos e minhas respostas a elas, suas avaliações, suas configurações. Não dá para desfazer. Você quer isso?
+forget-done = Pronto. Apaguei { $turns ->
+    [one] { $turns } mensagem
+   *[other] { $turns } mensagens
+} com minhas respostas, e todo o resto sobre você.
+forget-not = Nada foi apagado.
+export-ready = Isto é tudo o que guardo sobre você.
+export-sent = Enviei para você em uma mensagem privada.
+export-private = Não consegui escrever para você em particular. Por favor, me envie /export em uma conversa privada.
+
+## O que é recusado
+
+not-on-list = Eu não falo com todo mundo aqui. Quem cuida do bot pode colocar você na lista.
+guests-in-groups-only = Eu respondo a você só em grupos, não em conversas privadas.
+too-fast = Foi muita coisa em pouco tempo: aceito { $limit ->
+    [one] { $limit } mensagem sua
+   *[other] { $limit } mensagens suas
+} por minuto. Espere um momento, por favor.
+budget-spent = { $limit ->
+    [one] Você já usou sua { $limit } mensagem de hoje.
+   *[other] Você já usou suas { $limit } mensagens de hoje.
+} Amanhã estou aqui de novo para você (meia-noite UTC).
+empty-message = Sua mensagem está vazia. Me envie palavras, uma imagem ou uma mensagem de voz.
+text-too-long = Sua mensagem tem { NUMBER($length) } caracteres; consigo ler { NUMBER($limit) } de uma vez.
+too-many-files = Você enviou { $count ->
+    [one] { $count } arquivo
+   *[other] { $count } arquivos
+}; aceito { $limit } de uma vez.
+restarting = Estou sendo reiniciado. Por favor, envie isso de novo em um minuto.
+restarting-kept = Estou sendo reiniciado e vou responder quando voltar.
+queue-full = { $limit ->
+    [one] Já há { $limit } mensagem esperando aqui. Por favor, espere primeiro a resposta dela.
+   *[other] Já há { $limit } mensagens esperando aqui. Por favor, espere primeiro as respostas delas.
+}
+queue-full-all = Há gente demais perguntando no momento. Por favor, tente de novo em um minuto.
+still-answering = Esta mensagem ainda está sendo respondida.
+not-here = Esta mensagem não faz parte desta conversa.
+admins-only = Só admins podem fazer isso.
+
+## O que deu errado
+
+cannot-store = Não consigo guardar nada no momento, por isso não respondo. Quem cuida do bot encontra o motivo no log.
+restarted-too-often = Fui reiniciado mais de uma vez enquanto respondia a isto. Por favor, pergunte de novo, talvez com outras palavras.
+internal = Algo deu errado do meu lado. Quem cuida do bot pode procurar { $id } no log.
+took-too-long-minutes = Isto demorou mais de { $minutes ->
+    [one] { $minutes } minuto
+   *[other] { $minutes } minutos
+}, então desisti. Por favor, tente de novo.
+took-too-long-seconds = Isto demorou mais de { $seconds ->
+    [one] { $seconds } segundo
+   *[other] { $seconds } segundos
+}, então desisti. Por favor, tente de novo.
+files-did-not-arrive = Seus arquivos não chegaram aqui. Por favor, envie-os de novo.
+ask-without = Por favor, envie de novo ou pergunte sem isso.
+no-speech = Não ouvi ninguém falando em { $name }.
+cannot-listen = { $name }: não consegui ouvir esta gravação.
+crashed-twice = Sinto muito: o modelo caiu duas vezes enquanto respondia a isto. Por favor, tente de novo mais tarde.
+nothing-to-say = O modelo não teve nada a dizer sobre isto. Por favor, pergunte com outras palavras.
+nothing-to-answer = Não há nada nesta mensagem que eu possa responder.
+file-too-large = { $name }: o arquivo tem { $size } MB; aceito { $limit } MB.
+file-not-fetched = { $name }: não foi possível baixar o arquivo. Por favor, envie-o de novo.
+message-too-long = Sua mensagem é longa demais para o modelo: cerca de { NUMBER($tokens, useGrouping: 0) } tokens, e ele aceita { NUMBER($limit, useGrouping: 0) }. Por favor, envie menos de uma vez.
+pictures-too-long = Sua mensagem com as imagens é longa demais para o modelo: cerca de { NUMBER($tokens, useGrouping: 0) } tokens, e ele aceita { NUMBER($limit, useGrouping: 0) }. Por favor, envie menos de uma vez.
+file-not-understood = { $name }: isto é { $kind ->
+    [pdf] um PDF
+    [zip] um arquivo compactado ou um documento do Office
+    [archive] um arquivo compactado
+    [program] um programa
+    [empty] um arquivo vazio
+    [svg] um desenho SVG, que ainda não consigo ver (envie como PNG)
+    [text] um arquivo de texto
+   *[unknown] um tipo de arquivo que não conheço
+}; eu entendo imagens e mensagens de voz.
+picture-too-large = { $name }: a imagem tem { $size } MB; aceito { $limit } MB.
+picture-damaged = { $name }: a imagem está danificada ou incompleta.
+too-many-pixels = { $name }: a imagem tem pixels demais; aceito { $limit ->
+    [one] { $limit } milhão
+   *[other] { $limit } milhões
+}.
+too-many-pixels-counted = { $name }: a imagem tem pixels demais; aceito { $limit ->
+    [one] { $limit } milhão
+   *[other] { $limit } milhões
+}; ela tem { NUMBER($width, useGrouping: 0) } × { NUMBER($height, useGrouping: 0) }.
+recording-too-large = { $name }: a gravação tem { $size } MB; aceito { $limit } MB.
+recording-damaged = { $name }: a gravação está danificada ou incompleta.
+recording-empty = { $name }: a gravação está vazia.
+recording-too-long = { $name }: a gravação é longa demais; consigo ouvir { $limit ->
+    [one] { $limit } minuto
+   *[other] { $limit } minutos
+}.
+recording-too-long-minutes = { $name }: a gravação dura { $minutes ->
+    [one] { NUMBER($minutes, useGrouping: 0) } minuto
+   *[other] { NUMBER($minutes, useGrouping: 0) } minutos
+}; consigo ouvir { $limit ->
+    [one] { $limit } minuto
+   *[other] { $limit } minutos
+}.
+no-sound = { $name }: não há som neste arquivo.
+model-lost = O modelo parou no meio da resposta. Por favor, tente de novo.
+model-not-running = O modelo não está rodando no momento. Por favor, tente de novo em alguns minutos.
+model-loading = O modelo ainda está sendo carregado. Por favor, tente de novo em alguns minutos.
+model-failed = O modelo não conseguiu responder. Por favor, tente de novo.
+model-failed-midway = O modelo falhou no meio da resposta. Por favor, tente de novo.
+model-refuses-key = O servidor do modelo recusa a chave deste bot (MODEL_API_KEY); quem cuida do bot precisa corrigi-la.
+model-cannot = O servidor do modelo não consegue fazer isto; quem cuida do bot pode escolher outro.
+model-could-not-use = O modelo não conseguiu usar isto: { $reason }
+conversation-too-long = Isto é longo demais para o modelo. Por favor, envie menos de uma vez ou comece de novo com /reset.
