@@ -1,0 +1,85 @@
+"""Buttons: what a press means is decided by the desk; here it is asked, and told to the person."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+
+import structlog
+from telegram import Bot, CallbackQuery, ForceReply, Message, ReplyParameters
+from telegram.constants import CallbackQueryLimit, ParseMode
+from telegram.error import BadRequest, TelegramError
+
+from bot.chat.base import Address
+from bot.chat.place import PlaceError
+from bot.chat.telegram.hearing import address_of, sender_of
+from bot.chat.telegram.members import Members
+from bot.chat.telegram.place import PLATFORM, is_group, thread_of
+from bot.desk import Desk, MakePlace, Presser
+from bot.texts import say
+
+FOR_THEMSELVES = ("forget", "keep")
+"""Verbs of buttons that end a question; what follows the verb is the person who was asked."""
+
+TOO_LATE = ("query is too old", "query_id_invalid", "query id is invalid")
+
+log = structlog.get_logger(__name__)
+
+
+class Pressing:
+    def __init__(self, bot: Bot, desk: Desk, members: Members, make_place: MakePlace) -> None:
+        self._bot = bot
+        self._desk = desk
+        self._members = members
+        self._make_place = make_place
+
+    async def press(self, query: CallbackQuery) -> None:
+        message, action = query.message, query.data
+        if message is None or not action:
+            await self._answer(query, "")
+            return
+        # Of messages that are too old to be seen, Telegram tells only the chat.
+        address = address_of(message) if isinstance(message, Message) else Address(PLATFORM, str(message.chat.id))
+        sender = sender_of(query.from_user)
+        presser = Presser(address, sender, await self._members.is_admin(address, sender))
+        pressed = await self._desk.press(action, presser, self._make_place)
+        verb, _, person = action.partition(":")
+        if verb in FOR_THEMSELVES and person == sender.platform_id:
+            # The words are too long for a toast, and nobody shall press twice.
+            with contextlib.suppress(PlaceError):
+                await self._make_place(address, "").edit(str(message.message_id), pressed.toast)
+                await self._answer(query, "")
+                return
+        await self._answer(query, pressed.toast)
+        if pressed.better is not None:
+            await self._ask_for_better(presser, message.message_id, pressed.better)
+
+    async def _answer(self, query: CallbackQuery, toast: str) -> None:
+        try:
+            await query.answer(toast[: int(CallbackQueryLimit.ANSWER_CALLBACK_QUERY_TEXT_LENGTH)] or None)
+        except BadRequest as error:
+            if not any(words in error.message.lower() for words in TOO_LATE):
+                log.info("press not answered", error=error.message)
+        except TelegramError as error:
+            log.info("press not answered", error=type(error).__name__)
+
+    async def _ask_for_better(self, presser: Presser, message_id: int, turn_id: int) -> None:
+        """A question that opens the person's reply field. In a group it names them, or it would open nobody's
+        (https://core.telegram.org/bots/api#forcereply, `selective`)."""
+        language = await self._desk.language_of(PLATFORM, presser.sender)
+        words = html.escape(f"{say(language, 'better-reply')} #{turn_id}")
+        group = is_group(presser.address.chat_id)
+        if group:
+            name = html.escape(presser.sender.name)
+            words = f'<a href="tg://user?id={presser.sender.platform_id}">{name}</a>\n{words}'
+        try:
+            await self._bot.send_message(
+                int(presser.address.chat_id),
+                words,
+                parse_mode=ParseMode.HTML,
+                message_thread_id=thread_of(presser.address),
+                reply_parameters=ReplyParameters(message_id, allow_sending_without_reply=True),
+                reply_markup=ForceReply(selective=group),
+            )
+        except TelegramError as error:
+            log.info("not asked for a better answer", error=type(error).__name__)
