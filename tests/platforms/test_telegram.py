@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +13,7 @@ from tests.bot.fake_model import FakeModel
 from tests.bot.samples import encoded, picture, sound
 from tests.platforms.telegram_chat import Chat
 from tests.platforms.telegram_messages import Message
-from tests.platforms.telegram_running import Running, actions, address, on, running
+from tests.platforms.telegram_running import Running, actions, on, running
 from tests.platforms.telegram_server import TelegramServer
 
 RED = encoded(picture(), "JPEG")
@@ -324,5 +321,3 @@ async def test_questions_of_one_chat_keep_their_order(bot: Running, ann: Chat) -
         await ann.say(ann.owner, f"question {number}")
     await bot.shows(ann, "Answer 4.")
     assert bot.questions == [f"question {number}" for number in range(5)]
-
-
