@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -41,6 +42,10 @@ class Store(HistoryReads, Replies, People):
         self._engine = engine
         self._reading = async_sessionmaker(engine, expire_on_commit=False)
         self._sessions = async_sessionmaker(engine.execution_options(**{WRITES: True}), expire_on_commit=False)
+        # SQLite has one writer at a time, and makes the others sleep and look again: they queue here, in their order.
+        self._turn_to_write: AbstractAsyncContextManager[object] = (
+            asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        )
 
     @classmethod
     async def open(cls, url: str, attachments: Path) -> Self:
@@ -63,7 +68,7 @@ class Store(HistoryReads, Replies, People):
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncSession]:
         with plain_errors():
-            async with self._sessions.begin() as session:
+            async with self._turn_to_write, self._sessions.begin() as session:
                 yield session
 
     # --- A turn, from what was sent to its answer ---
