@@ -306,8 +306,8 @@ async def measure(options: argparse.Namespace) -> None:
     print("## Our own time\n")
     print(
         f"{options.rounds} rounds of {count} questions, answers of {TALK.pieces} tokens, {TALK.pause} s apart. Before: from "
-        "the platform sending the question to the model being asked. After: from the model's last token to the whole answer, with "
-        "its buttons, arriving at the platform.\n"
+        "the platform sending the question to the model being asked. After: from the model's last token to the whole "
+        "answer, with its buttons, arriving at the platform.\n"
     )
     print(table(["questions", "platform", "turns", "before p50", "before p99", "after p50", "after p99"], times))
     print("\n## Clocks\n\nBetween two writes of one answer while it grows, as they arrive; the last write need not wait.\n")
