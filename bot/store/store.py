@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from bot.store.files import AttachmentFiles
 from bot.store.history import HistoryReads, at
 from bot.store.migrate import require_current
 from bot.store.people import People
-from bot.store.records import AnswerRecord, RememberedTurn, StoredPicture, StoredTurn, StoredVoice
+from bot.store.records import AnswerRecord, RememberedTurn, StoredDocument, StoredPicture, StoredTurn, StoredVoice
 from bot.store.replies import Replies
 from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Transcript, Turn, now
 
@@ -98,7 +98,11 @@ class Store(HistoryReads, Replies, People):
 
     async def take_in(self, turn_id: int, media: Sequence[Media], notices: Sequence[str]) -> None:
         """Store the files of a turn, all at once, and the sentences about those that were refused."""
-        digests = [await self.files.put(item.data, item.mime) for item in media]
+        async with self.files.changing:
+            digests = [await self.files.put(item.data, item.mime) for item in media]
+            await self._note_files(turn_id, media, digests, notices)
+
+    async def _note_files(self, turn_id: int, media: Sequence[Media], digests: Sequence[str], notices: Sequence[str]) -> None:
         async with self._writing() as session:
             turn = await session.get_one(Turn, turn_id)
             turn.pending_files = 0
@@ -231,8 +235,10 @@ class Store(HistoryReads, Replies, People):
                     .limit(limit)
                     .options(*options)
                 )
-                past = [self._remembered(turn, with_answer=True) for turn in reversed(list(older))]
-                return [*past, self._remembered(newest, with_answer=False)], conversation.group_chat
+                turns = [*reversed(list(older)), newest]
+                documents = await self._documents(turns)
+                past = [self._remembered(turn, documents, with_answer=turn is not newest) for turn in turns]
+                return past, conversation.group_chat
 
     async def answer(self, turn_id: int, address: Address) -> AnswerRecord | None:
         """The current answer of a turn with its hints, timings and token counts."""
@@ -287,7 +293,13 @@ class Store(HistoryReads, Replies, People):
             return StoredVoice(row.id, row.name, path, None, "")
         return StoredVoice(row.id, row.name, path, row.transcript.text, row.transcript.language)
 
-    def _remembered(self, turn: Turn, *, with_answer: bool) -> RememberedTurn:
+    async def _documents(self, turns: Sequence[Turn]) -> dict[int, StoredDocument]:
+        """The text files of these turns by their attachment's id."""
+        rows = [row for turn in turns for row in turn.attachments if row.kind == "text"]
+        texts = [await self.files.read(row.sha256, row.mime) for row in rows]
+        return {row.id: StoredDocument(row.name, data.decode()) for row, data in zip(rows, texts, strict=True)}
+
+    def _remembered(self, turn: Turn, documents: Mapping[int, StoredDocument], *, with_answer: bool) -> RememberedTurn:
         pictures = [row for row in turn.attachments if row.kind == "picture"]
         transcripts = [row.transcript.text for row in turn.attachments if row.transcript is not None]
         return RememberedTurn(
@@ -295,6 +307,7 @@ class Store(HistoryReads, Replies, People):
             text=turn.text,
             transcripts=tuple(text for text in transcripts if text),
             pictures=tuple(StoredPicture(self.files.path(row.sha256, row.mime), row.mime) for row in pictures),
+            documents=tuple(documents[row.id] for row in turn.attachments if row.kind == "text"),
             answer=turn.answers[0].text if with_answer and turn.answers else None,
         )
 

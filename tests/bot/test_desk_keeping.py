@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import zipfile
@@ -52,6 +53,24 @@ async def test_forget_keeps_a_file_that_somebody_else_sent_too(room: Room, setti
     await room.answered("mine, too", BOB, file("b.jpg", picture))
     place = await room.command("forget")
     await room.press(place.press("forget"))
+    assert len([path for path in settings.attachments.rglob("*") if path.is_file()]) == 1
+
+
+async def test_forget_keeps_a_file_that_somebody_sends_meanwhile(room: Room, store: Store, settings: Settings) -> None:
+    picture = encoded(photo(), "JPEG")
+    await room.answered("mine", ANN, file("a.jpg", picture))
+    theirs: list[asyncio.Task[FakePlace]] = []
+    remove = store.files.remove
+
+    async def slowly(sha256: str, mime: str) -> None:
+        theirs.append(asyncio.create_task(room.answered("mine, too", BOB, file("b.jpg", picture))))
+        await asyncio.sleep(0.3)
+        await remove(sha256, mime)
+
+    store.files.remove = slowly  # type: ignore[method-assign]
+    place = await room.command("forget")
+    await room.press(place.press("forget"))
+    await theirs[0]
     assert len([path for path in settings.attachments.rglob("*") if path.is_file()]) == 1
 
 
