@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.bot.samples import encoded, photo, sound
 
@@ -119,7 +119,7 @@ class OnTelegram:
         else:
             await self._document(files[0], text)
 
-    async def _document(self, file: Sent, caption: str, **more: object) -> None:
+    async def _document(self, file: Sent, caption: str, **more: Any) -> None:
         await self.chat.document(self.chat.owner, file.name, file.data, file.mime, caption, **more)
 
     async def shows(self, words: str, *, ended: bool = True) -> str:

@@ -7,7 +7,7 @@ import html
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Self
 
@@ -91,7 +91,7 @@ class OnWeb:
         async with aclosing(self._call(name, data)) as told:
             return [outputs async for outputs in told][-1]
 
-    async def _call(self, name: str, data: list[Any]) -> AsyncIterator[list[Any]]:
+    async def _call(self, name: str, data: list[Any]) -> AsyncGenerator[list[Any], None]:
         """What a handler yields, in Gradio's own protocol: the first output whole, then what changes."""
         session = secrets.token_hex(6)
         event = {"data": data, "fn_index": self.functions[name], "session_hash": session, "event_data": None}
