@@ -40,7 +40,7 @@ class Driver(Protocol):
 
     async def ask(self, text: str = "", *files: Sent) -> None: ...
 
-    async def shows(self, words: str, *, ended: bool = True) -> str:
+    async def shows(self, words: str = "", *, ended: bool = True) -> str:
         """All that is shown of the newest answer, once these words are in it; `ended`: and nothing more is to come."""
         ...
 
@@ -74,11 +74,11 @@ class OnDiscord:
         else:
             await self.channel.say(self.person, text, files=[(file.name, file.data, file.mime) for file in files])
 
-    async def shows(self, words: str, *, ended: bool = True) -> str:
+    async def shows(self, words: str = "", *, ended: bool = True) -> str:
         def found() -> str:
             pages = self.pages()
             text = "\n".join(page.content for page in pages)
-            return text if words in text and (not ended or "again" in discord_verbs(pages[-1])) else ""
+            return text if pages and words in text and (not ended or "again" in discord_verbs(pages[-1])) else ""
 
         return await self.server.until(found, self.patience)
 
@@ -122,11 +122,11 @@ class OnTelegram:
     async def _document(self, file: Sent, caption: str, **more: Any) -> None:
         await self.chat.document(self.chat.owner, file.name, file.data, file.mime, caption, **more)
 
-    async def shows(self, words: str, *, ended: bool = True) -> str:
+    async def shows(self, words: str = "", *, ended: bool = True) -> str:
         def found() -> str:
             pages = self.pages()
             text = "\n".join(page.text for page in pages)
-            return text if words in text and (not ended or "again" in telegram_verbs(pages[-1])) else ""
+            return text if pages and words in text and (not ended or "again" in telegram_verbs(pages[-1])) else ""
 
         return await self.server.until(found, self.patience)
 

@@ -51,13 +51,13 @@ class OnWeb:
         [problem] = await self._done("send", [{"text": text, "files": paths}, self.conversation])
         assert not problem, problem
 
-    async def shows(self, words: str, *, ended: bool = True) -> str:
+    async def shows(self, words: str = "", *, ended: bool = True) -> str:
         async with asyncio.timeout(self.patience):
             while True:
                 async with aclosing(self._call("watch", [self.conversation])) as drawn:
                     async for picture in drawn:
                         self._look(picture)
-                        if words in self._shown() and not (ended and self.busy):
+                        if self.messages and words in self._shown() and not (ended and self.busy):
                             return self._shown()
                 await asyncio.sleep(LOOK_AGAIN)
 
