@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -11,15 +12,15 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload
 
 from bot.chat.base import Address, Incoming, Sender
 from bot.store.database import WRITES, open_engine, plain_errors
 from bot.store.files import AttachmentFiles
-from bot.store.history import HistoryReads, at
+from bot.store.history import ANSWERED, HistoryReads, at
 from bot.store.migrate import require_current
 from bot.store.people import People
-from bot.store.records import AnswerRecord, RememberedTurn, StoredDocument, StoredPicture, StoredTurn, StoredVoice
+from bot.store.records import AnswerRecord, StoredTurn, StoredVoice
 from bot.store.replies import Replies
 from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Transcript, Turn, now
 
@@ -30,7 +31,6 @@ TITLE_LENGTH = 60
 """Characters of a conversation's title: what fits a line of the list on a phone, twice."""
 
 UNFINISHED = ("received", "running")
-ANSWERED = ("finished", "stopped")
 
 
 class Store(HistoryReads, Replies, People):
@@ -41,6 +41,10 @@ class Store(HistoryReads, Replies, People):
         self._engine = engine
         self._reading = async_sessionmaker(engine, expire_on_commit=False)
         self._sessions = async_sessionmaker(engine.execution_options(**{WRITES: True}), expire_on_commit=False)
+        # SQLite has one writer at a time, and makes the others sleep and look again: they queue here, in their order.
+        self._turn_to_write: AbstractAsyncContextManager[object] = (
+            asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        )
 
     @classmethod
     async def open(cls, url: str, attachments: Path) -> Self:
@@ -63,7 +67,7 @@ class Store(HistoryReads, Replies, People):
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[AsyncSession]:
         with plain_errors():
-            async with self._sessions.begin() as session:
+            async with self._turn_to_write, self._sessions.begin() as session:
                 yield session
 
     # --- A turn, from what was sent to its answer ---
@@ -209,37 +213,6 @@ class Store(HistoryReads, Replies, People):
             async with self._reading() as session:
                 return [self._voice(row) for row in await session.scalars(query)]
 
-    async def remembered(self, turn_id: int, limit: int) -> tuple[list[RememberedTurn], bool]:
-        """The turn and up to `limit` answered ones before it and after the last reset, oldest first; whether it is in a group.
-
-        Failed turns are left out: what could not be answered once would disturb every later answer.
-        """
-        options = [
-            joinedload(Turn.person),
-            selectinload(Turn.attachments).joinedload(Attachment.transcript),
-            selectinload(Turn.answers.and_(Answer.is_current)),
-        ]
-        with plain_errors():
-            async with self._reading() as session:
-                newest = await session.get_one(Turn, turn_id, options=[*options, joinedload(Turn.conversation)])
-                conversation = newest.conversation
-                older = await session.scalars(
-                    select(Turn)
-                    .where(
-                        Turn.conversation_id == conversation.id,
-                        Turn.id < turn_id,
-                        Turn.id > conversation.reset_turn_id,
-                        Turn.state.in_(ANSWERED),
-                    )
-                    .order_by(Turn.id.desc())
-                    .limit(limit)
-                    .options(*options)
-                )
-                turns = [*reversed(list(older)), newest]
-                documents = await self._documents(turns)
-                past = [self._remembered(turn, documents, with_answer=turn is not newest) for turn in turns]
-                return past, conversation.group_chat
-
     async def answer(self, turn_id: int, address: Address) -> AnswerRecord | None:
         """The current answer of a turn with its hints, timings and token counts."""
         query = (
@@ -292,24 +265,6 @@ class Store(HistoryReads, Replies, People):
         if row.transcript is None:
             return StoredVoice(row.id, row.name, path, None, "")
         return StoredVoice(row.id, row.name, path, row.transcript.text, row.transcript.language)
-
-    async def _documents(self, turns: Sequence[Turn]) -> dict[int, StoredDocument]:
-        """The text files of these turns by their attachment's id."""
-        rows = [row for turn in turns for row in turn.attachments if row.kind == "text"]
-        texts = [await self.files.read(row.sha256, row.mime) for row in rows]
-        return {row.id: StoredDocument(row.name, data.decode()) for row, data in zip(rows, texts, strict=True)}
-
-    def _remembered(self, turn: Turn, documents: Mapping[int, StoredDocument], *, with_answer: bool) -> RememberedTurn:
-        pictures = [row for row in turn.attachments if row.kind == "picture"]
-        transcripts = [row.transcript.text for row in turn.attachments if row.transcript is not None]
-        return RememberedTurn(
-            speaker=turn.person.name,
-            text=turn.text,
-            transcripts=tuple(text for text in transcripts if text),
-            pictures=tuple(StoredPicture(self.files.path(row.sha256, row.mime), row.mime) for row in pictures),
-            documents=tuple(documents[row.id] for row in turn.attachments if row.kind == "text"),
-            answer=turn.answers[0].text if with_answer and turn.answers else None,
-        )
 
 
 def title(text: str) -> str:
