@@ -222,7 +222,7 @@ class Answering:
 
 
 def _says_something(turn: RememberedTurn) -> bool:
-    return bool(turn.text or turn.transcripts or turn.pictures)
+    return bool(turn.text or turn.transcripts or turn.pictures or turn.documents)
 
 
 async def fetch(file: IncomingFile) -> bytes:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import structlog
 
+from bot import metrics
 from bot.connections import connected, connections
 from bot.desk import Desk
 from bot.errors import StartError, WorkerError
@@ -94,6 +95,7 @@ async def run(settings: Settings, *, say: Say) -> int:
     """The bot until it is asked to stop; returns the exit code."""
     stopping = _on_signals(say)
     with _sole_use(settings.jnana_home):
+        _serve_metrics(settings.metrics_port)
         async with open_core(settings, say=say, own_worker=True) as core:
             await core.model.launch()
             if settings.web_enabled:
@@ -122,6 +124,16 @@ async def _run(settings: Settings, core: Core, stopping: asyncio.Event, say: Say
     finally:
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
+
+
+def _serve_metrics(port: int) -> None:
+    """Raises StartError when it cannot listen."""
+    if not port:
+        return
+    try:
+        metrics.serve("127.0.0.1", port)
+    except OSError as error:
+        raise StartError(f"METRICS_PORT={port}: cannot listen there ({error.strerror})") from error
 
 
 @contextmanager

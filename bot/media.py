@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,9 @@ from bot.texts import text
 
 MAX_FILE_BYTES = max(MAX_PICTURE_BYTES, MAX_SOUND_BYTES)
 """Files announced as larger are not even fetched."""
+
+MAX_TEXT_FILE_BYTES = 100 * 1024
+"""Text files go into the prompt as they are: this is more than the models' contexts take (8,192 tokens of 4 bytes)."""
 
 MAX_FILES = 10
 """Files of one message: as many as Discord's composer and Telegram's albums take."""
@@ -58,11 +62,15 @@ OTHERS = {b"%PDF": "pdf", b"PK\x03\x04": "zip", b"\x1f\x8b": "archive", b"MZ": "
 """First bytes of what people send by mistake, with the kinds that the text `file-not-understood` knows."""
 
 
+MediaKind = Literal["picture", "voice", "text"]
+
+
 @dataclass(frozen=True, slots=True)
 class Media:
-    """A file fit for storing: a picture as JPEG or PNG, a voice note as Ogg/Opus. Pixels, seconds; no metadata."""
+    """A file fit for storing: a picture as JPEG or PNG, a voice note as Ogg/Opus, a text as UTF-8. Pixels, seconds; no
+    metadata."""
 
-    kind: Literal["picture", "voice"]
+    kind: MediaKind
     name: str
     data: bytes
     mime: str
@@ -93,11 +101,13 @@ def decode(name: str, data: bytes) -> Media:
     if kind == "voice":
         sound, duration = normalise_sound(name, data, format_name)
         return Media("voice", name, sound, "audio/ogg", duration=duration)
+    if kind == "text":
+        return Media("text", name, _plain_text(name, data).encode(), "text/plain")
     raise MediaRefused(text("file-not-understood", name=name, kind=format_name))
 
 
-def sniff(data: bytes) -> tuple[Literal["picture", "voice", "other"], str]:
-    """A picture (Pillow's name of its format), a voice note (FFmpeg's), or a kind in `file-not-understood`."""
+def sniff(data: bytes) -> tuple[MediaKind | Literal["other"], str]:
+    """A picture (Pillow's name of its format), a voice note (FFmpeg's), a text, or a kind in `file-not-understood`."""
     head = data[:SNIFFED_BYTES]
     for magic, format_name in PICTURES.items():
         if head.startswith(magic) and not (magic == b"BM" and _is_text(head)):
@@ -108,7 +118,18 @@ def sniff(data: bytes) -> tuple[Literal["picture", "voice", "other"], str]:
         return _sniff_iso(head)
     if (demuxer := _demuxer(head)) is not None:
         return "voice", demuxer
-    return "other", _describe(head)
+    what = _describe(head)
+    return ("text", what) if what == "text" else ("other", what)
+
+
+def _plain_text(name: str, data: bytes) -> str:
+    if len(data) > MAX_TEXT_FILE_BYTES:
+        limit = MAX_TEXT_FILE_BYTES // 1024
+        raise MediaRefused(text("text-file-too-large", name=name, size=f"{len(data) / 1024:.0f}", limit=limit))
+    try:
+        return data.decode("utf-8-sig").replace("\x00", "")
+    except UnicodeDecodeError:
+        raise MediaRefused(text("file-not-understood", name=name, kind="unknown")) from None
 
 
 def clean_name(name: str) -> str:
@@ -159,6 +180,7 @@ def _describe(head: bytes) -> str:
 
 
 def _is_text(head: bytes) -> bool:
+    head = head.removeprefix(BOM_UTF8)
     try:
         words = head.decode("utf-8", "ignore" if len(head) == SNIFFED_BYTES else "strict")
     except UnicodeDecodeError:

@@ -6,6 +6,7 @@ A pure function over what the store remembers (`compose`), and `recall`, which a
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -115,11 +116,20 @@ async def recall(
 
 
 def user_message(turn: RememberedTurn, *, group: bool) -> PromptMessage:
-    """What a person sent, as one message: voice notes by transcript, then the text; the name in front in a group chat."""
-    words = "\n\n".join(part for part in (*turn.transcripts, turn.text) if part)
+    """What a person sent, as one message: text files, voice notes by transcript, then the text; the name in front in a group
+    chat."""
+    documents = (f"{document.name}:\n{fenced(document.text)}" for document in turn.documents)
+    words = "\n\n".join(part for part in (*documents, *turn.transcripts, turn.text) if part)
     if not words and turn.pictures:
         words = PICTURE_QUESTION
     return PromptMessage("user", f"{speaker(turn.speaker)}: {words}" if group else words, turn.pictures)
+
+
+def fenced(document: str) -> str:
+    """Marked as a quotation by a fence that does not occur in it."""
+    longest = max((len(run) for run in re.findall("`{3,}", document)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}\n{document.rstrip()}\n{fence}"
 
 
 def without_pictures(message: PromptMessage) -> PromptMessage:

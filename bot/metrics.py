@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 turns = Counter("jnana_bot_turns", "Turns begun.", ["platform"])
 refused = Counter("jnana_bot_refused", "Messages refused, by the error's code.", ["platform", "code"])
+waited = Histogram("jnana_bot_waited_seconds", "From a message until it was its turn.", ["platform"])
 first_words = Histogram("jnana_bot_first_words_seconds", "From a message to the first words of its answer.", ["platform"])
 final_edit = Histogram(
     "jnana_bot_final_seconds",

@@ -82,8 +82,15 @@ class Reply:
     # --- What the turn says ---
 
     async def _read(self) -> None:
-        async for event in self._turn.events():
-            self._growing.apply(event)
+        try:
+            async for event in self._turn.events():
+                self._growing.apply(event)
+                self._changed.set()
+        except Exception:
+            # Whoever waits for this answer is told, rather than left with half of it.
+            log.exception("turn not readable", turn_id=self._turn.turn_id, request_id=self._turn.request_id)
+            sentence = say(self._language, "internal", id=self._turn.request_id)
+            self._growing.apply(Failed(sentence, self._turn.request_id))
             self._changed.set()
 
     async def _keep_busy(self) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
+from bot import metrics
 from bot.chat.base import Address, Delta, Failed, Finished, Restarted, TurnEvent
 from bot.store.records import AnswerRecord, StoredTurn
 
@@ -22,6 +24,8 @@ class LiveTurn:
         """What `stop` cancels; the task around it stores the outcome."""
         self.is_next = asyncio.Event()
         self._request_id = request_id
+        self._began = time.perf_counter()
+        self._spoke = False
         self._events: list[TurnEvent] = []
         self._news = asyncio.Event()
 
@@ -52,8 +56,16 @@ class LiveTurn:
         """The platform's id of the message that is answered."""
         return self.stored.message_id
 
+    def go(self) -> None:
+        """It is its turn."""
+        metrics.waited.labels(self.address.platform).observe(time.perf_counter() - self._began)
+        self.is_next.set()
+
     def emit(self, event: TurnEvent) -> None:
         if isinstance(event, Delta):
+            if not self._spoke:
+                self._spoke = True
+                metrics.first_words.labels(self.address.platform).observe(time.perf_counter() - self._began)
             self.text += event.text
         elif isinstance(event, Restarted):
             self.text = ""

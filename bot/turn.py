@@ -264,7 +264,7 @@ class Turns:
             first = queue[0]
             if not first.is_next.is_set() and first.person not in self._busy:
                 self._busy[first.person] = first
-                first.is_next.set()
+                first.go()
 
 
 def new_request_id() -> str:

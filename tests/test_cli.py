@@ -159,6 +159,15 @@ def test_run_says_where_it_is_and_what_is_missing(run: Running, env: dict[str, s
         assert page.status == 200
 
 
+def test_run_serves_metrics_by_platform_on_loopback(env: dict[str, str]) -> None:
+    port = free_port()
+    with jnana_run(env | {"METRICS_PORT": str(port)}) as run:
+        run.until("ready")
+        assert "jnana_bot_waited_seconds" in urlopen(f"http://127.0.0.1:{port}/metrics", timeout=LIMIT).read().decode()
+        other = {"METRICS_PORT": str(port), "JNANA_HOME": env["JNANA_HOME"] + "2"}
+        assert "METRICS_PORT" in jnana("run", env=env | other).stderr
+
+
 def test_run_on_a_taken_port(env: dict[str, str]) -> None:
     with socket.create_server(("127.0.0.1", int(env["WEB_PORT"]))):
         done = jnana("run", env=env)

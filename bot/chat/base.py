@@ -181,7 +181,7 @@ class AttachmentView:
     """A stored file. `path` is on the bot's own disk; `name` is for people only."""
 
     attachment_id: int
-    kind: Literal["picture", "voice"]
+    kind: Literal["picture", "voice", "text"]
     name: str
     mime: str
     path: Path

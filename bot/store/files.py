@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bot.store.database import plain_errors
 
-SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "audio/ogg": ".ogg"}
+SUFFIXES = {"image/jpeg": ".jpg", "image/png": ".png", "audio/ogg": ".ogg", "text/plain": ".txt"}
 """What media.py produces. The suffix follows from the content, so it keeps names unique and lets browsers play a file."""
 
 
@@ -19,6 +19,9 @@ class AttachmentFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.changing = asyncio.Lock()
+        """Held from storing a file until it is referred to, and from seeing that nothing does until it is removed: so none is
+        removed that somebody has just sent again."""
 
     def path(self, sha256: str, mime: str) -> Path:
         return self.root / sha256[:2] / f"{sha256}{SUFFIXES[mime]}"
@@ -40,6 +43,11 @@ class AttachmentFiles:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _write_atomically(path, data)
         return sha256
+
+    async def read(self, sha256: str, mime: str) -> bytes:
+        """Raises StoreError when the file is gone."""
+        with plain_errors():
+            return await asyncio.to_thread(self.path(sha256, mime).read_bytes)
 
     async def remove(self, sha256: str, mime: str) -> None:
         """Delete a file that nothing refers to any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -12,9 +13,12 @@ from sqlalchemy.sql.elements import ColumnElement
 from bot.chat.base import Address, AttachmentView, ConversationView, TurnView
 from bot.store.database import plain_errors
 from bot.store.files import AttachmentFiles
+from bot.store.records import RememberedTurn, StoredDocument, StoredPicture
 from bot.store.tables import Answer, Attachment, Conversation, Feedback, Turn
 
 UNTITLED = "New conversation"
+
+ANSWERED = ("finished", "stopped")
 
 
 def at(address: Address) -> ColumnElement[bool]:
@@ -81,6 +85,37 @@ class HistoryReads:
                 row = await session.scalar(owned)
                 return None if row is None else self._attachment_view(row)
 
+    async def remembered(self, turn_id: int, limit: int) -> tuple[list[RememberedTurn], bool]:
+        """The turn and up to `limit` answered ones before it and after the last reset, oldest first; whether it is in a group.
+
+        Failed turns are left out: what could not be answered once would disturb every later answer.
+        """
+        options = [
+            joinedload(Turn.person),
+            selectinload(Turn.attachments).joinedload(Attachment.transcript),
+            selectinload(Turn.answers.and_(Answer.is_current)),
+        ]
+        with plain_errors():
+            async with self._reading() as session:
+                newest = await session.get_one(Turn, turn_id, options=[*options, joinedload(Turn.conversation)])
+                conversation = newest.conversation
+                older = await session.scalars(
+                    select(Turn)
+                    .where(
+                        Turn.conversation_id == conversation.id,
+                        Turn.id < turn_id,
+                        Turn.id > conversation.reset_turn_id,
+                        Turn.state.in_(ANSWERED),
+                    )
+                    .order_by(Turn.id.desc())
+                    .limit(limit)
+                    .options(*options)
+                )
+                turns = [*reversed(list(older)), newest]
+                documents = await self._documents(turns)
+                past = [self._remembered(turn, documents, with_answer=turn is not newest) for turn in turns]
+                return past, conversation.group_chat
+
     @staticmethod
     async def _ratings(session: AsyncSession, turn_ids: list[int]) -> dict[int, int]:
         """Whether people liked the current answer on balance: -1, 0 or 1 by turn."""
@@ -113,3 +148,21 @@ class HistoryReads:
     def _attachment_view(self, row: Attachment) -> AttachmentView:
         path = self.files.path(row.sha256, row.mime)
         return AttachmentView(row.id, row.kind, row.name, row.mime, path)  # type: ignore[arg-type]  # only Store writes it
+
+    async def _documents(self, turns: Sequence[Turn]) -> dict[int, StoredDocument]:
+        """The text files of these turns by their attachment's id."""
+        rows = [row for turn in turns for row in turn.attachments if row.kind == "text"]
+        texts = [await self.files.read(row.sha256, row.mime) for row in rows]
+        return {row.id: StoredDocument(row.name, data.decode()) for row, data in zip(rows, texts, strict=True)}
+
+    def _remembered(self, turn: Turn, documents: Mapping[int, StoredDocument], *, with_answer: bool) -> RememberedTurn:
+        pictures = [row for row in turn.attachments if row.kind == "picture"]
+        transcripts = [row.transcript.text for row in turn.attachments if row.transcript is not None]
+        return RememberedTurn(
+            speaker=turn.person.name,
+            text=turn.text,
+            transcripts=tuple(text for text in transcripts if text),
+            pictures=tuple(StoredPicture(self.files.path(row.sha256, row.mime), row.mime) for row in pictures),
+            documents=tuple(documents[row.id] for row in turn.attachments if row.kind == "text"),
+            answer=turn.answers[0].text if with_answer and turn.answers else None,
+        )

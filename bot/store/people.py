@@ -89,6 +89,10 @@ class People:
 
     async def forget(self, platform: str, platform_id: str) -> int:
         """Delete a person with everything they sent and every answer to it; the number of messages that this were."""
+        async with self.files.changing:
+            return await self._forget(platform, platform_id)
+
+    async def _forget(self, platform: str, platform_id: str) -> int:
         async with self._writing() as session:
             person = await session.scalar(_person(platform, platform_id))
             if person is None:

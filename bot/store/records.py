@@ -66,6 +66,14 @@ class StoredPicture:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A text file, as it goes into a prompt."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoredVoice:
     """A voice note in the attachments folder. `transcript` is None until it was listened to, "" when nobody speaks."""
 
@@ -85,6 +93,7 @@ class RememberedTurn:
     transcripts: tuple[str, ...] = ()
     pictures: tuple[StoredPicture, ...] = ()
     answer: str | None = None
+    documents: tuple[StoredDocument, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

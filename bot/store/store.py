@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import joinedload
 
 from bot.chat.base import Address, Incoming, Sender
 from bot.store.database import WRITES, open_engine, plain_errors
 from bot.store.files import AttachmentFiles
-from bot.store.history import HistoryReads, at
+from bot.store.history import ANSWERED, HistoryReads, at
 from bot.store.migrate import require_current
 from bot.store.people import People
-from bot.store.records import AnswerRecord, RememberedTurn, StoredPicture, StoredTurn, StoredVoice
+from bot.store.records import AnswerRecord, StoredTurn, StoredVoice
 from bot.store.replies import Replies
 from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Transcript, Turn, now
 
@@ -31,7 +31,6 @@ TITLE_LENGTH = 60
 """Characters of a conversation's title: what fits a line of the list on a phone, twice."""
 
 UNFINISHED = ("received", "running")
-ANSWERED = ("finished", "stopped")
 
 
 class Store(HistoryReads, Replies, People):
@@ -103,7 +102,11 @@ class Store(HistoryReads, Replies, People):
 
     async def take_in(self, turn_id: int, media: Sequence[Media], notices: Sequence[str]) -> None:
         """Store the files of a turn, all at once, and the sentences about those that were refused."""
-        digests = [await self.files.put(item.data, item.mime) for item in media]
+        async with self.files.changing:
+            digests = [await self.files.put(item.data, item.mime) for item in media]
+            await self._note_files(turn_id, media, digests, notices)
+
+    async def _note_files(self, turn_id: int, media: Sequence[Media], digests: Sequence[str], notices: Sequence[str]) -> None:
         async with self._writing() as session:
             turn = await session.get_one(Turn, turn_id)
             turn.pending_files = 0
@@ -210,35 +213,6 @@ class Store(HistoryReads, Replies, People):
             async with self._reading() as session:
                 return [self._voice(row) for row in await session.scalars(query)]
 
-    async def remembered(self, turn_id: int, limit: int) -> tuple[list[RememberedTurn], bool]:
-        """The turn and up to `limit` answered ones before it and after the last reset, oldest first; whether it is in a group.
-
-        Failed turns are left out: what could not be answered once would disturb every later answer.
-        """
-        options = [
-            joinedload(Turn.person),
-            selectinload(Turn.attachments).joinedload(Attachment.transcript),
-            selectinload(Turn.answers.and_(Answer.is_current)),
-        ]
-        with plain_errors():
-            async with self._reading() as session:
-                newest = await session.get_one(Turn, turn_id, options=[*options, joinedload(Turn.conversation)])
-                conversation = newest.conversation
-                older = await session.scalars(
-                    select(Turn)
-                    .where(
-                        Turn.conversation_id == conversation.id,
-                        Turn.id < turn_id,
-                        Turn.id > conversation.reset_turn_id,
-                        Turn.state.in_(ANSWERED),
-                    )
-                    .order_by(Turn.id.desc())
-                    .limit(limit)
-                    .options(*options)
-                )
-                past = [self._remembered(turn, with_answer=True) for turn in reversed(list(older))]
-                return [*past, self._remembered(newest, with_answer=False)], conversation.group_chat
-
     async def answer(self, turn_id: int, address: Address) -> AnswerRecord | None:
         """The current answer of a turn with its hints, timings and token counts."""
         query = (
@@ -291,17 +265,6 @@ class Store(HistoryReads, Replies, People):
         if row.transcript is None:
             return StoredVoice(row.id, row.name, path, None, "")
         return StoredVoice(row.id, row.name, path, row.transcript.text, row.transcript.language)
-
-    def _remembered(self, turn: Turn, *, with_answer: bool) -> RememberedTurn:
-        pictures = [row for row in turn.attachments if row.kind == "picture"]
-        transcripts = [row.transcript.text for row in turn.attachments if row.transcript is not None]
-        return RememberedTurn(
-            speaker=turn.person.name,
-            text=turn.text,
-            transcripts=tuple(text for text in transcripts if text),
-            pictures=tuple(StoredPicture(self.files.path(row.sha256, row.mime), row.mime) for row in pictures),
-            answer=turn.answers[0].text if with_answer and turn.answers else None,
-        )
 
 
 def title(text: str) -> str:

@@ -152,9 +152,9 @@ file-not-understood = { $name }: Das ist { $kind ->
     [program] ein Programm
     [empty] eine leere Datei
     [svg] eine SVG-Zeichnung, die ich mir noch nicht ansehen kann (schick sie als PNG)
-    [text] eine Textdatei
    *[unknown] eine Art von Datei, die ich nicht kenne
-}; ich verstehe Bilder und Sprachnachrichten.
+}; ich verstehe Bilder, Sprachnachrichten und Textdateien.
+text-file-too-large = { $name }: Der Text hat { $size } KB; ich kann { $limit } KB annehmen.
 picture-too-large = { $name }: Das Bild hat { $size } MB; ich kann { $limit } MB annehmen.
 picture-damaged = { $name }: Das Bild ist beschädigt oder unvollständig.
 too-many-pixels = { $name }: Das Bild hat zu viele Pixel; ich kann { $limit ->

@@ -136,9 +136,9 @@ file-not-understood = { $name }: this is { $kind ->
     [program] a program
     [empty] an empty file
     [svg] an SVG drawing, which I cannot look at yet (send it as PNG)
-    [text] a text file
    *[unknown] a kind of file that I do not know
-}; I understand pictures and voice notes.
+}; I understand pictures, voice notes and text files.
+text-file-too-large = { $name }: the text has { $size } KB; I can take { $limit } KB.
 picture-too-large = { $name }: the picture has { $size } MB; I can take { $limit } MB.
 picture-damaged = { $name }: the picture is damaged or incomplete.
 too-many-pixels = { $name }: the picture has too many pixels; I can take { $limit } million.

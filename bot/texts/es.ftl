@@ -152,9 +152,9 @@ file-not-understood = { $name }: esto es { $kind ->
     [program] un programa
     [empty] un archivo vacío
     [svg] un dibujo SVG, que todavía no puedo ver (envíalo como PNG)
-    [text] un archivo de texto
    *[unknown] un tipo de archivo que no conozco
-}; entiendo imágenes y notas de voz.
+}; entiendo imágenes, notas de voz y archivos de texto.
+text-file-too-large = { $name }: el texto tiene { $size } KB; puedo aceptar { $limit } KB.
 picture-too-large = { $name }: la imagen tiene { $size } MB; puedo aceptar { $limit } MB.
 picture-damaged = { $name }: la imagen está dañada o incompleta.
 too-many-pixels = { $name }: la imagen tiene demasiados píxeles; puedo aceptar { $limit ->

@@ -152,9 +152,9 @@ file-not-understood = { $name }: isto é { $kind ->
     [program] um programa
     [empty] um arquivo vazio
     [svg] um desenho SVG, que ainda não consigo ver (envie como PNG)
-    [text] um arquivo de texto
    *[unknown] um tipo de arquivo que não conheço
-}; eu entendo imagens e mensagens de voz.
+}; eu entendo imagens, mensagens de voz e arquivos de texto.
+text-file-too-large = { $name }: o texto tem { $size } KB; aceito { $limit } KB.
 picture-too-large = { $name }: a imagem tem { $size } MB; aceito { $limit } MB.
 picture-damaged = { $name }: a imagem está danificada ou incompleta.
 too-many-pixels = { $name }: a imagem tem pixels demais; aceito { $limit ->

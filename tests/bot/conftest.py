@@ -12,11 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from bot.desk import Desk
+from bot.personas import load_personas
+from bot.privacy import Privacy
 from bot.settings import Settings
 from bot.store import Store, migrate
 from bot.turn import Turns
 from bot.worker import ModelClient
 from tests.bot.fake_model import FakeModel
+from tests.bot.room import Room
 
 NOBODY = 65534
 """A user without rights."""
@@ -59,7 +63,7 @@ async def client(model: FakeModel) -> AsyncIterator[ModelClient]:
 
 @pytest.fixture
 async def turns(store: Store, client: ModelClient, settings: Settings) -> AsyncIterator[Turns]:
-    turns = Turns(store, client, settings)
+    turns = Turns(store, client, settings, load_personas())
     yield turns
     await turns.drain(0)
 
@@ -85,3 +89,16 @@ def read_only_folder() -> Iterator[Path]:
 def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
+
+
+@pytest.fixture
+async def desk(turns: Turns, store: Store, settings: Settings) -> AsyncIterator[Desk]:
+    desk = Desk(turns, store, Privacy([store], settings.attachments), load_personas(), lambda: "fake, ready", "1.0")
+    yield desk
+    await turns.drain(0)
+    await desk.close(5)
+
+
+@pytest.fixture
+def room(desk: Desk, store: Store) -> Room:
+    return Room(desk, store)

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pillow_heif
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -101,8 +101,8 @@ def test_a_picture_of_fifty_thousand_pixels_squared_is_refused_by_its_header() -
 
 def test_files_that_are_no_media_are_named_for_what_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "an SVG drawing" in refusal(b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>')
-    assert "a text file" in refusal(b"BMs are text files, too.\n")
-    assert "a text file" in refusal("naïve ✓\n".encode() * 1000)
+    assert "the text has 101 KB" in refusal(b"x" * (101 * 1024))
+    assert "do not know" in refusal(b"x" * 5000 + b"\xff")
     assert "an empty file" in refusal(b"")
     assert "a PDF" in refusal(b"%PDF-1.7\x00")
     assert "do not know" in refusal(bytes(range(256)))
@@ -182,6 +182,14 @@ HEADS = [
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(HEADS), st.binary(max_size=300))
 def test_garbage_is_refused_and_nothing_else_happens(head: bytes, tail: bytes) -> None:
-    """Random bytes are never a whole file."""
+    """Random bytes are never a whole picture or recording; that they are text happens."""
+    assume(sniff(head + tail)[0] != "text")
     with pytest.raises(MediaRefused):
         decode("garbage", head + tail)
+
+
+@pytest.mark.parametrize("words", ["BMs are text files, too.\n", "naïve ✓\n" * 1000, "a,b\n1,2\n", "<p>hi</p>"])
+def test_text_files_are_taken_as_they_are(words: str) -> None:
+    for encoding in ("utf-8", "utf-8-sig"):
+        media = decode("notes.txt", words.encode(encoding))
+        assert (media.kind, media.mime, media.data.decode()) == ("text", "text/plain", words)

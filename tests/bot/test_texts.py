@@ -19,7 +19,7 @@ from bot.texts import DEFAULT, FOLDER, LANGUAGES, closest, say, text
 CODE = Path(bot.__file__).parent
 NUMBERS = (0, 1, 2, 5, 11, 21, 1_000_000)
 """Every plural category of our languages: Russian's 21 is singular, Spanish's million is of its own."""
-KINDS = {"text", "unknown", "empty", "svg", "pdf", "zip", "archive", "program"}
+KINDS = {"unknown", "empty", "svg", "pdf", "zip", "archive", "program"}
 LONGEST = {
     "command-": 100,  # Discord's descriptions
     "option-": 100,

@@ -51,6 +51,15 @@ async def test_a_voice_note_alone_is_a_full_question(turns: Turns, store: Store,
     assert (await store.conversations("web", "browser-1"))[0].title == "What is the capital of France?"
 
 
+async def test_a_text_file_is_read_and_remembered(turns: Turns, store: Store, model: FakeModel) -> None:
+    code = "def f():\n    return '```'\n"
+    await end_of(await turns.start(message("What is wrong?", file("f.py", code.encode()))))
+    assert model.prompt()[-1] == ("user", f"f.py:\n````\n{code}````\n\nWhat is wrong?")
+    await end_of(await turns.start(message("And now?")))
+    assert code in model.prompt()[1][1]
+    assert (await store.turns(HERE))[0].attachments[0].kind == "text"
+
+
 async def test_text_picture_and_voice_go_together(turns: Turns, model: FakeModel) -> None:
     model.hear("and the colours?")
     files = (file("voice.ogg", VOICE), file("p.jpg", PHOTO), file("q.png", encoded(picture(), "PNG")))
@@ -98,7 +107,7 @@ BAD = {
     "empty.png": (b"", "an empty file"),
     "huge.png": (huge_png(50_000), "too many pixels"),
     "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg"></svg>', "SVG"),
-    "renamed.jpg": (b"Dear diary, this is text.", "a text file"),
+    "renamed.jpg": (b"%PDF-1.7 Dear diary", "a PDF"),
     "long.flac": (long_recording(3 * 3600), "180 minutes long"),
     "broken.ogg": (b"OggS" + b"\x07" * 300, "damaged"),
 }
@@ -199,7 +208,7 @@ async def test_every_refusal_is_a_line_in_the_log_with_the_id_of_the_request(tur
     logged = structlog.testing.LogCapture()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, logged])
     try:
-        turn = await turns.start(message("look", file("photo.jpg", b"a text"), file("p.png", encoded(photo(), "PNG")[:200])))
+        turn = await turns.start(message("look", file("photo.jpg", b"%PDF-1.7"), file("p.png", encoded(photo(), "PNG")[:200])))
         await end_of(turn)
         with pytest.raises(TextTooLong):
             await turns.start(message("x" * 100_000))

@@ -278,7 +278,8 @@ class Chat:
             raise ApiError(403, f"Forbidden: bot is not a member of the {name}")
 
     def check_thread(self, thread: int | None) -> None:
-        if thread is not None and thread not in self.topics and thread not in {message.thread for message in self.messages}:
+        known = self.topics if self.forum else {message.thread for message in self.messages}
+        if thread is not None and thread not in known:
             raise bad("message thread not found")
 
     # Delivery

@@ -51,11 +51,11 @@ class Running:
         assert message is not None
         return message
 
-    async def answers(self, chat: Chat, person: Person, text: str, words: str, **how: Any) -> Message:
-        """Ask, and have it answered with these words."""
+    async def answers(self, chat: Chat, person: Person, text: str, words: str, *, shown: str = "", **how: Any) -> Message:
+        """Ask, and have it answered with these words, which read `shown` without their Markdown."""
         self.model.say(words)
         await chat.say(person, text, **how)
-        return await self.shows(chat, words)
+        return await self.shows(chat, shown or words)
 
     async def told(self, chat: Chat, words: str) -> Message:
         """A message without an answer's buttons."""

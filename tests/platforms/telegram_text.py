@@ -99,10 +99,10 @@ class _Html:
 
     def _start(self, match: re.Match[str]) -> None:
         tag = match["tag"].lower()
-        if not match["close"]:
-            raise self._wrong(f"Unclosed start tag {self._where(match)}")
         if tag not in KINDS:
             raise self._wrong(f'Unsupported start tag "{tag}" {self._where(match)}')
+        if not match["close"]:
+            raise self._wrong(f"Unclosed start tag {self._where(match)}")
         attributes = {found[0].lower(): found[1] or found[2] or found[3] for found in ATTRIBUTE.findall(match["attributes"])}
         if tag == "span" and attributes.get("class") != "tg-spoiler":
             raise self._wrong(f'Tag "span" must have class "tg-spoiler" {self._where(match)}')

@@ -225,8 +225,8 @@ def _cut(written: str, spans: Sequence[tuple[int, int]]) -> str:
     data = written.encode("utf-16-le")
     for offset, length in sorted(spans, reverse=True):
         before, after = data[: offset * 2].decode("utf-16-le"), data[(offset + length) * 2 :].decode("utf-16-le")
-        # "Hey @bot, what is this?" and "@bot: hello" read on without a hole.
+        # "@bot: hello", "Hey @bot, what is this?" and "Well, @bot?" read on without a hole.
         after = after.lstrip(" ,:") if not before.strip() else after
-        before = before.rstrip(" ") if after[:1] in tuple(" ,.:;!?") else before
+        before = before.rstrip(" ,") if after[:1] in tuple(",.:;!?") else before.rstrip(" ") if after[:1] == " " else before
         data = (before + after).encode("utf-16-le")
     return data.decode("utf-16-le").strip()

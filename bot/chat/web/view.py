@@ -130,6 +130,8 @@ def _attachment(attachment: AttachmentView) -> str:
     name = html.escape(attachment.name, quote=True)
     if attachment.kind == "picture":
         return f'<img class="jn-picture" src="{url}" alt="Picture: {name}">'
+    if attachment.kind == "text":
+        return f'<a class="jn-file" href="{url}" download="{name}">{name}</a>'
     return f'<audio class="jn-voice" controls preload="metadata" src="{url}"></audio>'
 
 
