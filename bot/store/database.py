@@ -17,6 +17,9 @@ from bot.errors import DiskFull, ReadOnly, StoreError
 BUSY_TIMEOUT = 30.0
 """Seconds a connection waits for another one's lock before "database is locked"; long enough for a backup to finish."""
 
+CONNECTIONS = 8
+"""To SQLite, kept open: one writes at a time, and every new one costs a thread and four PRAGMAs."""
+
 WRITES = "jnana_writes"
 """Execution option of engines whose transactions write."""
 
@@ -26,8 +29,11 @@ def open_engine(url: str) -> AsyncEngine:
 
     What people wrote never gets into error messages (`hide_parameters`).
     """
+    pool: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("sqlite"):
+        pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": BUSY_TIMEOUT}
     try:
-        engine = create_async_engine(url, hide_parameters=True, pool_pre_ping=not url.startswith("sqlite"))
+        engine = create_async_engine(url, hide_parameters=True, **pool)
     except ModuleNotFoundError as missing:
         raise StoreError(f"DATABASE_URL needs the package {missing.name}, which is not installed.") from missing
     if engine.dialect.name == "sqlite":
