@@ -278,7 +278,8 @@ class Desk:
 
     async def close_chat(self, platform: str, chat_id: str, reason: str) -> None:
         """For `Reply`: the next question that is heard there opens the chat again."""
-        await self.closed(platform, chat_id, reason)
+        self._closed.add((platform, chat_id))
+        await self.store.close_chat(platform, chat_id, reason)
 
     async def _shown(self, reply: Reply, turn: RunningTurn) -> None:
         try:
