@@ -9,6 +9,7 @@ from typing import Any, cast
 import discord
 import pytest
 import simcord
+from simcord.enums import MessageType
 
 from bot.chat.discord import Discord
 from bot.chat.discord.client import Events
@@ -103,7 +104,7 @@ async def test_only_what_is_meant_for_it(sim: Simulated, model: FakeModel) -> No
     robot = sim.guild.add_member(sim.env.create_user("R2", bot=True))
     await sim.ada.send(sim.general, "hello everybody", attachments=[FILE])
     await robot.send(sim.general, f"{sim.me} beep")
-    sim.guild.create_system_message(sim.general, discord.MessageType.new_member, author=sim.ada)
+    sim.guild.create_system_message(sim.general, MessageType.NEW_MEMBER, author=sim.ada)
     assert not sim.said(sim.general)
     first = await sim.ada.send(sim.general, f"{sim.me} one")
     await sim.ada.send(sim.general, "two", reply_to=sim.said(sim.general)[0])
