@@ -268,9 +268,18 @@ class Desk:
         return presser.chat_admin or self.turns.access.is_admin(presser.address, presser.sender)
 
     def _show(self, turn: RunningTurn, place: Place, language: str, ids: Sequence[str] = ()) -> None:
-        reply = Reply(turn, place, self.store, language=language, ids=ids)
+        reply = Reply(turn, place, self, language=language, ids=ids)
         task = asyncio.create_task(self._shown(reply, turn), name=f"reply-{turn.turn_id}")
         self._replies[turn.turn_id] = task
+
+    async def shown(self, turn_id: int, reply_ids: Sequence[str], *, told: bool) -> None:
+        """For `Reply`."""
+        await self.store.shown(turn_id, reply_ids, told=told)
+
+    async def close_chat(self, platform: str, chat_id: str, reason: str) -> None:
+        """For `Reply`: the next question that is heard there opens the chat again."""
+        self._closed.add((platform, chat_id))
+        await self.store.close_chat(platform, chat_id, reason)
 
     async def _shown(self, reply: Reply, turn: RunningTurn) -> None:
         try:

@@ -19,6 +19,8 @@ from .discord_world import World
 DISPATCH, HEARTBEAT, IDENTIFY, RESUME, RECONNECT, REQUEST_MEMBERS, INVALID_SESSION, HELLO, ACK = 0, 1, 2, 6, 7, 8, 9, 10, 11
 UNKNOWN_TOKEN, DISALLOWED_INTENTS = 4004, 4014
 CLIENT_SAID_GOODBYE = (1000, 1001)
+WHOLE_GUILDS = ("GUILD_CREATE", "GUILD_DELETE")
+"""Their id is that of the guild."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,13 @@ class Session:
 
     intents: int
     connection: Connection | None
+    shard: tuple[int, int] = (0, 1)
     id: str = field(default_factory=lambda: secrets.token_hex(16))
     events: list[tuple[str, Payload]] = field(default_factory=list)
+
+    def serves(self, guild_id: int) -> bool:
+        """Whether that guild (0: direct messages) is this shard's (https://discord.com/developers/docs/topics/gateway#sharding)."""
+        return (guild_id >> 22) % self.shard[1] == self.shard[0]
 
     def push(self, name: str, payload: Payload) -> None:
         self.events.append((name, payload))
@@ -157,8 +164,9 @@ class Gateway:
             self._sessions.pop(session.id, None)
 
     def _dispatch(self, event: Event) -> None:
+        guild_id = int(event.payload.get("guild_id") or (event.payload["id"] if event.name in WHOLE_GUILDS else 0))
         for session in self._sessions.values():
-            if event.intent & session.intents or not event.intent:
+            if session.serves(guild_id) and (event.intent & session.intents or not event.intent):
                 full = bool(session.intents & MESSAGE_CONTENT) or event.redacted is None
                 session.push(event.name, event.payload if full else event.redacted or {})
 
@@ -185,11 +193,12 @@ class Gateway:
         if intents & self.world.disallowed_intents:
             await connection.close(DISALLOWED_INTENTS)
             return
-        session = connection.session = Session(intents, connection)
+        index, count = data.get("shard") or (0, 1)
+        session = connection.session = Session(intents, connection, (index, count))
         attached = {key: old for key, old in self._sessions.items() if old.connection is not None}
         self._sessions = {**attached, session.id: session}
         bot = self.world.bot
-        guilds = list(self.world.guilds.values())
+        guilds = [guild for guild in self.world.guilds.values() if session.serves(guild.id)]
         session.push(
             "READY",
             {
@@ -197,6 +206,7 @@ class Gateway:
                 "user": bot.payload(),
                 "guilds": [{"id": str(guild.id), "unavailable": True} for guild in guilds],
                 "session_id": session.id,
+                "shard": [index, count],
                 "resume_gateway_url": self.world.gateway_url,
                 "application": {"id": str(bot.id), "flags": self.world.application_flags},
             },

@@ -180,6 +180,9 @@ class Commands:
     async def _failed(self, interaction: Interaction, error: app_commands.AppCommandError) -> None:
         cause = error.__cause__ or error
         name = interaction.command.name if interaction.command else ""
+        if isinstance(cause, discord.HTTPException) and cause.code in (UNKNOWN_INTERACTION, ALREADY_ACKNOWLEDGED):
+            log.info("interaction came too late", command=name, code=cause.code)
+            return
         log.error("command failed", command=name, error=type(cause).__name__)
 
 

@@ -141,7 +141,7 @@ def address_of(channel: Any) -> Address:
 def presser_of(interaction: Interaction) -> Presser:
     channel, rights = interaction.channel, interaction.permissions
     address = Address(PLATFORM, str(interaction.channel_id)) if channel is None else address_of(channel)
-    admin = interaction.guild_id is not None and (rights.manage_guild or rights.manage_messages)
+    admin = interaction.guild_id is not None and (rights.administrator or rights.manage_guild or rights.manage_messages)
     return Presser(address, _sender(interaction.user, str(interaction.locale)), admin)
 
 
