@@ -45,11 +45,23 @@ class Access:
         address, sender = incoming.address, incoming.sender
         if address.platform not in CHECKED or self.is_admin(address, sender):
             return
-        guest = self._is_guest(incoming)
         if self.is_denied(incoming) or (self._allow and not self._allow & set(_names(incoming))):
             raise NotWelcome(text("not-on-list"))
-        if guest and not incoming.group and not self._settings.guests_in_private:
+        if not incoming.group and not self._settings.guests_in_private and self._is_guest(incoming):
             raise NotWelcome(text("guests-in-groups-only"))
+        await self._check_limits(incoming)
+
+    async def check_again(self, incoming: Incoming) -> None:
+        """An answer that is wanted again, which is as much work as a message. ALLOW let the question pass and is not asked again,
+        because a pressed button names no server. Raises as `check`."""
+        if incoming.address.platform not in CHECKED or self.is_admin(incoming.address, incoming.sender):
+            return
+        if self.is_denied(incoming):
+            raise NotWelcome(text("not-on-list"))
+        await self._check_limits(incoming)
+
+    async def _check_limits(self, incoming: Incoming) -> None:
+        address, sender, guest = incoming.address, incoming.sender, self._is_guest(incoming)
         self._check_rate(address, sender, self._settings.guest_per_minute if guest else self._settings.messages_per_minute)
         limit = self._settings.guest_per_day if guest else self._settings.messages_per_day
         if limit and await self._count(address.platform, sender.platform_id, _midnight()) >= limit:
@@ -78,8 +90,9 @@ class Access:
 def _names(incoming: Incoming) -> Collection[str]:
     platform = incoming.address.platform
     names = [f"{platform}:chat:{incoming.address.chat_id}", _person(incoming.address, incoming.sender), *_roles(incoming)]
-    if incoming.address.thread_id:
-        names.append(f"{platform}:chat:{incoming.address.thread_id}")
+    if thread := incoming.address.thread_id:
+        # Discord's threads have ids of their own, Telegram's topics only inside their group.
+        names.append(f"{platform}:chat:{thread if platform == 'discord' else f'{incoming.address.chat_id}/{thread}'}")
     return [*names, f"{platform}:server:{incoming.server_id}"] if incoming.server_id else names
 
 

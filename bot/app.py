@@ -29,8 +29,8 @@ from bot.turn import Turns
 from bot.worker import ModelClient
 
 DRAIN_TIMEOUT = 5.0
-"""Seconds that running answers get to finish after the first Ctrl-C. With a second for the page's open streams (STOP_SECONDS)
-and four for the worker (STOP_GRACE) the way out takes at most 10."""
+"""Seconds that running answers get to finish after the first Ctrl-C. With two to show them (SHOW_TIMEOUT), one for the page's
+open streams (STOP_SECONDS) and four for the worker (STOP_GRACE) the way out takes at most 12."""
 SHOW_TIMEOUT = 2.0
 """Seconds in which chat platforms show the last answers before the connections are closed."""
 STOPPED, FAILED, INTERRUPTED = 0, 1, 130

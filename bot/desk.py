@@ -121,7 +121,7 @@ class Desk:
         age = (datetime.now(UTC) - found.created_at).total_seconds()
         if age <= EDIT_SECONDS:
             await self.turns.stop(found.turn_id, address)
-            await self._told_errors(place, incoming, self.again(found, place))
+            await self._told_errors(place, incoming, self.again(found, place, incoming.sender))
 
     async def deleted(self, address: Address, message_id: str) -> None:
         """A question was deleted: nobody waits for its answer."""
@@ -177,8 +177,10 @@ class Desk:
         live = await self.turns.start(incoming)
         self._show(live, place, live.language)
 
-    async def again(self, found: TurnPlace, place: Place, *, fresh: bool = False) -> None:
-        """Answer a turn again; the messages of the old answer show the new one, unless it is to be a `fresh` one."""
+    async def again(self, found: TurnPlace, place: Place, sender: Sender, *, fresh: bool = False) -> None:
+        """Answer a turn again for who wants that; the messages of the old answer show the new one, unless it is to be a `fresh`
+        one. Raises TurnError."""
+        await self.turns.access.check_again(Incoming(found.address, sender, group=found.group))
         live = await self.turns.regenerate(found.turn_id, found.address)
         before = self._replies.get(found.turn_id)
         if before is not None:
@@ -248,7 +250,7 @@ class Desk:
             stopped = await self.turns.stop(turn_id, presser.address)
             return Pressed(say(language, "stopping" if stopped else "already-ended"))
         if verb == "again":
-            await self.again(found, make_place(found.address, found.message_id))
+            await self.again(found, make_place(found.address, found.message_id), presser.sender)
             return Pressed("")
         if verb in ("good", "bad"):
             await self.turns.rate(turn_id, presser.address, presser.sender, 1 if verb == "good" else -1)

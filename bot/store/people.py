@@ -59,12 +59,14 @@ class People:
             found.memory_turns, found.persona = manner.memory_turns, manner.persona
 
     async def turns_since(self, platform: str, platform_id: str, since: datetime) -> int:
-        """How many messages a person sent since then."""
-        query = select(func.count()).select_from(Turn).join(Turn.person)
-        query = query.where(Person.platform == platform, Person.platform_id == platform_id, Turn.created_at >= since)
+        """How many messages a person sent since then, and how many answers they had replaced by others."""
+        theirs = (Person.platform == platform) & (Person.platform_id == platform_id)
+        sent = select(func.count()).select_from(Turn).join(Turn.person).where(theirs, Turn.created_at >= since)
+        replaced = select(func.count()).select_from(Answer).join(Turn, Turn.id == Answer.turn_id).join(Turn.person)
+        replaced = replaced.where(theirs, Answer.created_at >= since, Answer.is_current.is_(False))
         with plain_errors():
             async with self._reading() as session:
-                return await session.scalar(query) or 0
+                return (await session.scalar(sent) or 0) + (await session.scalar(replaced) or 0)
 
     async def better(self, turn_id: int, address: Address, platform_id: str, text: str) -> bool:
         """Keep what a person would rather have read; False if they did not rate an answer of that turn."""

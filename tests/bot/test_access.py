@@ -50,6 +50,8 @@ class Scene:
         ("telegram:person:1", {}, NotWelcome.__name__),
         ("telegram:chat:-3", {"address": Address("telegram", "-3")}, ""),
         ("telegram:chat:-3", {"address": Address("web", "b")}, ""),
+        ("telegram:chat:-3/7", {"address": Address("telegram", "-3", "7")}, ""),
+        ("telegram:chat:7", {"address": Address("telegram", "-3", "7")}, NotWelcome.__name__),
     ],
 )
 async def test_the_allow_list(allow: str, how: dict[str, Any], refused: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from bot.access import Access
 from bot.calling import Quoted
 from bot.chat.base import Address
 from bot.desk import Desk, Presser
@@ -118,6 +119,18 @@ async def test_again_shows_the_new_answer_in_the_same_message(room: Room, model:
     place = await room.answered("?")
     await room.press(place.press("again"))
     await place.until(lambda place: place.texts == ["two"] and "again" in place.actions)
+
+
+async def test_again_counts_like_a_message(room: Room, turns: Turns, settings: Settings) -> None:
+    place = await room.answered("mine", ANN)
+    deny = {"deny": ("discord:person:1",)}
+    for limits, refused in (({"guest_per_day": 2}, ""), ({"guest_per_day": 2}, "today's 2"), (deny, "everybody")):
+        turns.access = Access(settings.model_copy(update=limits), room.store.turns_since)
+        pressed = await room.press(place.press("again"), ANN)
+        assert refused in pressed.toast
+        assert bool(refused) == bool(pressed.toast)
+        await place.until(lambda place: "again" in place.actions)
+        await room.desk.close(5)
 
 
 async def test_ratings_pressed_twice_count_once_and_a_better_answer_is_kept(room: Room, store: Store) -> None:
