@@ -52,7 +52,7 @@ class Access:
         await self._check_limits(incoming)
 
     async def check_again(self, incoming: Incoming) -> None:
-        """An answer that is wanted again, which is as much work as a message. ALLOW let the question pass and is not asked again,
+        """An answer that is wanted again: as much work as a message. ALLOW let the question pass and is not asked again,
         because a pressed button names no server. Raises as `check`."""
         if incoming.address.platform not in CHECKED or self.is_admin(incoming.address, incoming.sender):
             return

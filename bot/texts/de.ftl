@@ -89,7 +89,7 @@ forget-done = Erledigt. Ich habe { $turns ->
 } mit meinen Antworten gelöscht, und auch alles andere über dich.
 forget-not = Es wurde nichts gelöscht.
 export-ready = Das ist alles, was ich über dich aufbewahre.
-export-sent = Ich habe es dir in einer privaten Nachricht geschickt.
+export-sent = Ich habe es so geschickt, dass nur du es sehen kannst.
 export-private = Ich konnte dir nicht privat schreiben. Bitte schick mir /export in einem privaten Chat.
 
 ## Was abgelehnt wird

@@ -91,7 +91,7 @@ forget-done = Done. I deleted { $turns ->
 } with my answers, and everything else about you.
 forget-not = Nothing was deleted.
 export-ready = This is everything that I keep about you.
-export-sent = I sent it to you in a private message.
+export-sent = I sent it where only you can see it.
 export-private = I could not write to you privately. Please send me /export in a private chat.
 
 ## What is refused

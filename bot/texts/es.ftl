@@ -89,7 +89,7 @@ forget-done = Hecho. Borré { $turns ->
 } con mis respuestas, y todo lo demás sobre ti.
 forget-not = No se borró nada.
 export-ready = Esto es todo lo que guardo sobre ti.
-export-sent = Te lo envié en un mensaje privado.
+export-sent = Te lo envié donde solo tú puedes verlo.
 export-private = No pude escribirte en privado. Envíame /export en un chat privado, por favor.
 
 ## Lo que se rechaza

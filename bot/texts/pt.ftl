@@ -89,7 +89,7 @@ forget-done = Pronto. Apaguei { $turns ->
 } com minhas respostas, e todo o resto sobre você.
 forget-not = Nada foi apagado.
 export-ready = Isto é tudo o que guardo sobre você.
-export-sent = Enviei para você em uma mensagem privada.
+export-sent = Enviei para um lugar onde só você pode ver.
 export-private = Não consegui escrever para você em particular. Por favor, me envie /export em uma conversa privada.
 
 ## O que é recusado
