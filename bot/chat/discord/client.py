@@ -189,10 +189,11 @@ class Events:
 
 
 def point_at(settings: Settings) -> None:
-    """Where Discord is. Its library keeps that for the whole process, and warns with addresses that hold tokens."""
+    """Where Discord is. Its library keeps that for the whole process, warns with addresses that hold tokens, and of what only
+    voice calls need."""
     if settings.discord_api_url:
         Route.BASE = settings.discord_api_url
     if settings.discord_gateway_url:
         DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(settings.discord_gateway_url)
-    for name in ("discord.http", "discord.webhook.async_"):
+    for name in ("discord.http", "discord.webhook.async_", "discord.client"):
         logging.getLogger(name).setLevel(logging.ERROR)
