@@ -36,7 +36,7 @@ async def invite(settings: Settings, say: Callable[[str], None]) -> None:
     if not token:
         raise StartError(f"DISCORD_TOKEN is not set: make a bot at {PORTAL} and copy its token to .env")
     point_at(settings)
-    async with discord.Client(intents=discord.Intents.none()) as client:
+    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         try:
             await client.login(token)
         except discord.LoginFailure:
