@@ -20,17 +20,25 @@ LINKS = ("http", "https", "tg")
 RULE = "———"
 INDENT = "  "
 
-MENTION = re.compile(r"(?<![\w@/])@[A-Za-z]\w{3,}")
-"""Telegram notifies whom a message names, also when the message is a bot's. In code it does not look for names."""
+MENTION = re.compile(r"https?://\w[\w./~%@-]*|(?<!\w)(?P<name>@[A-Za-z]\w{3,})")
+"""Telegram notifies whom a message names, also when the message is a bot's. In code and addresses it looks for no names."""
+
+SOMEBODY = re.compile(r"tg:(?://)?user(?:[/?#]|$)", re.IGNORECASE)
+"""A link that notifies somebody; Telegram takes it without the slashes, too."""
 
 LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 TAG = re.compile(r"<[^>]*>")
+CODE = re.compile(r"<(pre|code)\b.*?</\1>", re.DOTALL)
 
 
 def render(text: str) -> str:
     """HTML that shows `text`; if that would show more characters than `text` has, its source, escaped."""
     shown = _blocks(Node(MARKDOWN.parse(text)).children, text.replace("\r\n", "\n").replace("\r", "\n").split("\n"))
     visible = visible_text(shown)
+    # A name that Markdown takes apart: Telegram would read it whole. What is before a name decides whether it is one.
+    outside = visible_text(CODE.sub(lambda code: " " + html.escape(visible_text(code[0])[-1:]), shown))
+    if any(match["name"] for match in MENTION.finditer(outside)):
+        return _text(text)
     return shown if visible.strip() and utf16_length(visible) <= utf16_length(text) else _text(text)
 
 
@@ -42,6 +50,8 @@ def visible_text(rendered: str) -> str:
 def _text(text: str) -> str:
     pieces, at = [], 0
     for match in MENTION.finditer(text):
+        if not match["name"]:
+            continue
         pieces += [html.escape(text[at : match.start()]), f"<code>{html.escape(match.group())}</code>"]
         at = match.end()
     return "".join([*pieces, html.escape(text[at:])])
@@ -155,11 +165,11 @@ def _span(node: Node) -> str:
 
 
 def _link(address: str, words: str) -> str:
-    """Addresses that Telegram opens; tg://user would notify somebody."""
+    """Addresses that Telegram opens, unless they notify somebody."""
     try:
         parts = urlsplit(address)
     except ValueError:
         return words
-    if parts.scheme.lower() not in LINKS or (parts.scheme.lower() == "tg" and parts.netloc.lower() == "user"):
+    if parts.scheme.lower() not in LINKS or SOMEBODY.match(address):
         return words
     return f'<a href="{html.escape(address)}">{words or html.escape(address)}</a>'
