@@ -214,8 +214,11 @@ class Reply:
                 self._pages.append((page, with_buttons))
                 await self._note(told=False)
             elif self._pages[index] != (page, with_buttons):
-                await self._place.edit(self._ids[index], page, with_buttons)
+                sent_again = await self._place.edit(self._ids[index], page, with_buttons)
                 self._pages[index] = (page, with_buttons)
+                if sent_again is not None:
+                    self._ids[index] = sent_again
+                    await self._note(told=False)
                 metrics.edits.labels(self._place.address.platform).inc()
         while len(self._ids) > len(pages):
             await self._place.delete(self._ids[-1])

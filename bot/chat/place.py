@@ -87,8 +87,9 @@ class Place(Protocol):
         """Answer with a new message; its id. The message that is answered may be gone by now: that is no error."""
         ...
 
-    async def edit(self, message_id: str, text: str, buttons: Sequence[Button] = ()) -> None:
-        """Change a message of ours. That it is the same already is no error."""
+    async def edit(self, message_id: str, text: str, buttons: Sequence[Button] = ()) -> str | None:
+        """Change a message of ours. That it is the same already is no error. Returns its id if it has a new one now: the chat
+        moved, and the message was sent again."""
         ...
 
     async def delete(self, message_id: str) -> None:

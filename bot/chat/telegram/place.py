@@ -101,7 +101,7 @@ class TelegramPlace:
         )
         return str(message.message_id)
 
-    async def edit(self, message_id: str, text: str, buttons: Sequence[Button] = ()) -> None:
+    async def edit(self, message_id: str, text: str, buttons: Sequence[Button] = ()) -> str | None:
         before = self._address
         try:
             await self._rendered(
@@ -119,9 +119,11 @@ class TelegramPlace:
             if self._address == before:
                 raise
             self._sent_again[message_id] = await self.send(text, buttons)
+            return self._sent_again[message_id]
         except Refused as error:
             if SAME not in str(error).lower():
                 raise
+        return None
 
     async def delete(self, message_id: str) -> None:
         try:
