@@ -76,7 +76,7 @@ async def kept_up(bot: Running) -> AsyncIterator[asyncio.Task[None]]:
 async def test_a_refused_token_is_told_nowhere(
     server: TelegramServer, model: FakeModel, home: Settings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    token = "654321:AAcopied-badly"  # noqa: S105  # not one
+    token = "654321:AAcopied-badly"  # not one
     wrong = home.model_copy(update={"telegram_token": SecretStr(token)})
     async with running(server, model, wrong, ready=False) as bot, kept_up(bot) as kept:
         await asyncio.wait_for(kept, 10)
