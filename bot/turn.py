@@ -85,7 +85,10 @@ class Turns:
                     raise full
                 live = LiveTurn(await self._store.receive(incoming, request_id), request_id)
                 metrics.turns.labels(incoming.address.platform).inc()
-                return await self._keep(live, incoming, full) if full else self._launch(live, incoming)
+                if not full:
+                    return self._launch(live, incoming)
+            # Not under the lock: everybody would wait while its files are fetched.
+            return await self._keep(live, incoming, full)
 
     async def regenerate(self, turn_id: int, address: Address) -> LiveTurn:
         request_id = new_request_id()
@@ -242,8 +245,8 @@ class Turns:
             log.error("turn failed", code=code, exc_info=error)
         try:
             await self._store.fail(live.turn_id, sentence, code, AnswerRecord(live.text), keep_answer=live.stored.answered)
-        except StoreError as broken:
-            log.warning("failure not stored", code=broken.code, cause=repr(broken.__cause__))
+        except Exception as broken:  # also a row that /forget took meanwhile: whoever waits hears how it ended
+            log.warning("failure not stored", error=type(broken).__name__, cause=repr(broken.__cause__))
         live.emit(Failed(sentence, live.request_id))
 
     def _leave(self, live: LiveTurn) -> None:

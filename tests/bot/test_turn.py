@@ -349,3 +349,13 @@ def _break_database(store: Store) -> None:
     for leftover in path.parent.glob("jnana.db*"):
         leftover.unlink()
     path.mkdir()
+
+
+async def test_a_turn_that_was_forgotten_meanwhile_still_ends(turns: Turns, store: Store, model: FakeModel) -> None:
+    held = model.say("Too", " late", hold=True)
+    turn = await turns.start(message("hello"))
+    await held.wait_begun()
+    asker = (await store.place_of(turn.turn_id, turn.address)).asker  # type: ignore[union-attr]
+    await store.forget(turn.address.platform, asker)
+    held.release()
+    assert isinstance(await asyncio.wait_for(end_of(turn), 10), Failed)

@@ -90,8 +90,11 @@ async def test_a_token_that_is_revoked_later_ends_the_connection(
 ) -> None:
     async with running(server, model, home) as bot:
         server.fail("getUpdates", Status(401, "Unauthorized"))
-        with pytest.raises(StartError) as told:
+        with pytest.raises(ConnectionError):
             await asyncio.wait_for(bot.task, 10)
+        server.fail("getMe", Status(401, "Unauthorized"))
+        with pytest.raises(StartError) as told:
+            await asyncio.wait_for(bot.telegram.run(bot.said.append), 10)
         assert "TELEGRAM_TOKEN" in told.value.sentence
         assert server.token not in told.value.sentence
 
@@ -272,3 +275,11 @@ async def test_commands_that_telegram_does_not_take_are_listed_at_the_next_start
     server.commands.clear()
     async with running(server, model, home):
         assert server.commands
+
+
+async def test_a_stray_404_does_not_end_telegram_for_good(server: TelegramServer, model: FakeModel, home: Settings) -> None:
+    ann = server.private()
+    async with running(server, model, home, ready=False) as bot, kept_up(bot):
+        await bot.answers(ann, ann.owner, "Hello?", "Here I am.")
+        server.fail("getUpdates", Status(404, "Not Found"))
+        await bot.answers(ann, ann.owner, "Still?", "Still here.")

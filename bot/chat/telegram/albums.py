@@ -46,7 +46,10 @@ class Lanes:
         finally:
             del self._waiting[lane]
 
-    async def close(self) -> None:
+    async def close(self, patience: float) -> None:
+        """Seconds for what was put already: Telegram has been told that it arrived, and does not send it again."""
+        if self._tasks and patience:
+            await asyncio.wait(set(self._tasks), timeout=patience)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

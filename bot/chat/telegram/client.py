@@ -30,6 +30,9 @@ CONNECT_SECONDS, ANSWER_SECONDS, UPLOAD_SECONDS, POOL_SECONDS = 10.0, 20.0, 60.0
 POLL_EXTRA_SECONDS = 5.0
 """How much longer than it was asked to Telegram may take to answer a poll."""
 
+TAKEN_SECONDS = 10.0
+"""For updates that were taken before the connection broke: an album may be collected for 5."""
+
 CONNECTIONS = 64
 """For sending. Polling has one of its own, so that neither waits for the other."""
 
@@ -66,11 +69,14 @@ class Telegram:
         self._polling = Polling(self._bot, stale_seconds, conflict_seconds)
         self._members = Members(self._bot)
         self._pressing = Pressing(self._bot, desk, self._members, self._place)
+        self._worked = False
+        """Whether Telegram took the token the last time that it was asked who we are."""
 
     async def run(self, up: Callable[[str], None]) -> None:
         dispatch: Dispatch | None = None
         try:
             await self._bot.initialize()
+            self._worked = True
             me = self._bot.bot
             unlimited = bool(self._settings.telegram_api_url)
             hearing = Hearing(self._bot, me, self._settings.own_chats, unlimited=unlimited)
@@ -85,10 +91,16 @@ class Telegram:
                 await self._resume()
                 await self._polling.run(dispatch.take, self._resume)
         except InvalidToken:  # its message may hold the token
+            if self._worked:
+                # Any 404 of a proxy on the way reads like this; a second refusal, at the next start, is believed.
+                self._worked = False
+                raise ConnectionError("Telegram refused the token") from None
             raise StartError(WRONG_TOKEN) from None
         finally:
             if dispatch is not None:
-                await dispatch.close()
+                # When the bot is being stopped nobody waits: what was not acknowledged comes again.
+                task = asyncio.current_task()
+                await dispatch.close(0 if task and task.cancelling() else TAKEN_SECONDS)
             await self._bot.shutdown()
 
     async def _listen(self, dispatch: Dispatch, up: Callable[[], None]) -> None:

@@ -49,8 +49,9 @@ class Dispatch:
         elif (change := update.my_chat_member) is not None:
             self._lanes.put(Address(PLATFORM, str(change.chat.id)), lambda: self._changed(change))
 
-    async def close(self) -> None:
-        await self._lanes.close()
+    async def close(self, patience: float) -> None:
+        """Seconds for the updates that were taken."""
+        await self._lanes.close(patience)
 
     def _take_message(self, message: Message) -> None:
         lane = address_of(message)
