@@ -42,26 +42,13 @@ class Access:
 
     async def check(self, incoming: Incoming) -> None:
         """Raises NotWelcome, TooFast or BudgetSpent. Counts the message."""
-        address, sender = incoming.address, incoming.sender
+        address, sender, guest = incoming.address, incoming.sender, self._is_guest(incoming)
         if address.platform not in CHECKED or self.is_admin(address, sender):
             return
         if self.is_denied(incoming) or (self._allow and not self._allow & set(_names(incoming))):
             raise NotWelcome(text("not-on-list"))
-        if not incoming.group and not self._settings.guests_in_private and self._is_guest(incoming):
+        if guest and not incoming.group and not self._settings.guests_in_private:
             raise NotWelcome(text("guests-in-groups-only"))
-        await self._check_limits(incoming)
-
-    async def check_again(self, incoming: Incoming) -> None:
-        """An answer that is wanted again: as much work as a message. ALLOW let the question pass and is not asked again,
-        because a pressed button names no server. Raises as `check`."""
-        if incoming.address.platform not in CHECKED or self.is_admin(incoming.address, incoming.sender):
-            return
-        if self.is_denied(incoming):
-            raise NotWelcome(text("not-on-list"))
-        await self._check_limits(incoming)
-
-    async def _check_limits(self, incoming: Incoming) -> None:
-        address, sender, guest = incoming.address, incoming.sender, self._is_guest(incoming)
         self._check_rate(address, sender, self._settings.guest_per_minute if guest else self._settings.messages_per_minute)
         limit = self._settings.guest_per_day if guest else self._settings.messages_per_day
         if limit and await self._count(address.platform, sender.platform_id, _midnight()) >= limit:

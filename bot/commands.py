@@ -82,7 +82,7 @@ async def regenerate(desk: Desk, request: Request) -> None:
         raise NotAnswered(text("nothing-to-repeat"))
     if newest.asker != request.heard.incoming.sender.platform_id and not desk.is_admin(request.heard):
         raise NotAllowed(text("not-yours"))
-    await desk.again(newest, request.place, request.heard.incoming.sender, fresh=True)
+    await desk.again(newest, request.place, request.heard.incoming, fresh=True)
 
 
 async def stop(desk: Desk, request: Request) -> None:

@@ -15,7 +15,7 @@ from bot.chat.base import Address, Incoming, RunningTurn, Sender
 from bot.chat.ended import EndedTurn
 from bot.chat.place import Button, Flooded, Hiccup, Place, PlaceError, Shut
 from bot.commands import COMMANDS, MAX_MEMORY, Request
-from bot.errors import JnanaError, NotAnswered, TurnError
+from bot.errors import JnanaError, NotAnswered, NotWelcome, TurnError
 from bot.privacy import Privacy
 from bot.reply import INLINE_WAIT, Reply
 from bot.running import LiveTurn
@@ -27,6 +27,9 @@ from bot.turn import Turns, told
 EDIT_SECONDS = 60.0
 """How long after a question its edit is answered by itself; later the button answers the edited question."""
 
+SETTLE_SECONDS = 5.0
+"""For an answer that has ended to write its last words before another one takes its place."""
+
 SAY_ATTEMPTS = 3
 
 MakePlace = Callable[[Address, str], Place]
@@ -37,11 +40,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Presser:
-    """Who pressed a button, and where. `chat_admin`: may manage this chat."""
+    """Who pressed a button, and where. `chat_admin`: may manage this chat. `server_id`: the Discord server."""
 
     address: Address
     sender: Sender
     chat_admin: bool = False
+    server_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class Desk:
         self._replies: dict[int, asyncio.Task[None]] = {}
         self._recovered: list[LiveTurn] = []
         self._closed: set[tuple[str, str]] = set()
+        self._resuming = asyncio.Lock()
 
     # --- What adapters hand in ---
 
@@ -119,9 +124,9 @@ class Desk:
             return
         await self.store.reword(found.turn_id, incoming.text)
         age = (datetime.now(UTC) - found.created_at).total_seconds()
-        if age <= EDIT_SECONDS:
-            await self.turns.stop(found.turn_id, address)
-            await self._told_errors(place, incoming, self.again(found, place, incoming.sender))
+        # While its files arrive the model was not asked yet, and will be asked the new words; stopped, it would lose the files.
+        if age <= EDIT_SECONDS and not found.pending_files:
+            await self._told_errors(place, incoming, self.again(found, place, incoming, stop=True))
 
     async def deleted(self, address: Address, message_id: str) -> None:
         """A question was deleted: nobody waits for its answer."""
@@ -141,15 +146,20 @@ class Desk:
 
     async def resume(self, platform: str, make_place: MakePlace) -> None:
         """Show what a restart or a broken connection left unshown. Whenever a platform is connected."""
+        async with self._resuming:
+            await self._resume(platform, make_place)
+
+    async def _resume(self, platform: str, make_place: MakePlace) -> None:
         self._closed |= {(platform, chat_id) for chat_id in await self.store.closed_chats(platform)}
         mine = [live for live in self._recovered if live.address.platform == platform]
         self._recovered = [live for live in self._recovered if live.address.platform != platform]
         for live in mine:
             self._show(live, make_place(live.address, live.message_id), live.language, live.stored.reply_ids)
+        being_shown = set(self._replies)  # now: such a one may be told by the time that it is looked at
         for found in await self.store.untold(platform):
-            if found.turn_id in self._replies:
-                continue
             view = await self.store.turn(found.turn_id)
+            if found.turn_id in being_shown or found.turn_id in self._replies:
+                continue
             if view is None or (platform, found.address.chat_id) in self._closed:
                 await self.store.shown(found.turn_id, found.reply_ids, told=True)
                 continue
@@ -177,17 +187,31 @@ class Desk:
         live = await self.turns.start(incoming)
         self._show(live, place, live.language)
 
-    async def again(self, found: TurnPlace, place: Place, sender: Sender, *, fresh: bool = False) -> None:
-        """Answer a turn again for who wants that; the messages of the old answer show the new one, unless it is to be a `fresh`
-        one. Raises TurnError."""
-        await self.turns.access.check_again(Incoming(found.address, sender, group=found.group))
+    async def again(self, found: TurnPlace, place: Place, wanted: Incoming, *, fresh: bool = False, stop: bool = False) -> None:
+        """Answer a turn again; the messages of the old answer show the new one, unless it is to be a `fresh` one.
+
+        Args:
+            wanted: who wants that and where; it counts like a message.
+            stop: end an answer that is still being written, instead of leaving it at that.
+
+        Raises:
+            TurnError: not allowed, or it is still being answered.
+        """
+        await self.turns.access.check(wanted)
+        if stop:
+            await self.turns.stop(found.turn_id, found.address)
+        if not any(live.turn_id == found.turn_id for live in self.turns.running(found.address)):
+            await self._settle(found.turn_id)
         live = await self.turns.regenerate(found.turn_id, found.address)
-        before = self._replies.get(found.turn_id)
-        if before is not None:
+        now = await self.store.place_of(found.turn_id, found.address)
+        self._show(live, place, live.language, () if fresh or now is None else now.reply_ids)
+
+    async def _settle(self, turn_id: int) -> None:
+        """The old answer's ids are all noted, or it is not written any more: two writers would make two answers."""
+        if (before := self._replies.get(turn_id)) is not None:
+            await asyncio.wait({before}, timeout=SETTLE_SECONDS)
             before.cancel()
             await asyncio.wait({before})
-        ids = () if fresh else found.reply_ids
-        self._show(live, place, live.language, ids)
 
     async def say(self, place: Place, words: str, buttons: Sequence[Button] = ()) -> None:
         """A short message that is no answer of the model."""
@@ -243,6 +267,9 @@ class Desk:
         found = await self.store.place_of(turn_id, presser.address)
         if found is None:
             return Pressed(say(language, "not-here"))
+        pressed = Incoming(found.address, presser.sender, group=found.group, server_id=presser.server_id)
+        if self.turns.access.is_denied(pressed):
+            raise NotWelcome(text("not-on-list"))
         may = found.asker == presser.sender.platform_id or self._may(presser)
         if verb in ("stop", "again") and not may:
             return Pressed(say(language, "not-yours"))
@@ -250,7 +277,7 @@ class Desk:
             stopped = await self.turns.stop(turn_id, presser.address)
             return Pressed(say(language, "stopping" if stopped else "already-ended"))
         if verb == "again":
-            await self.again(found, make_place(found.address, found.message_id), presser.sender)
+            await self.again(found, make_place(found.address, found.message_id), pressed)
             return Pressed("")
         if verb in ("good", "bad"):
             await self.turns.rate(turn_id, presser.address, presser.sender, 1 if verb == "good" else -1)
@@ -270,22 +297,13 @@ class Desk:
         return presser.chat_admin or self.turns.access.is_admin(presser.address, presser.sender)
 
     def _show(self, turn: RunningTurn, place: Place, language: str, ids: Sequence[str] = ()) -> None:
-        reply = Reply(turn, place, self, language=language, ids=ids)
-        task = asyncio.create_task(self._shown(reply, turn), name=f"reply-{turn.turn_id}")
+        reply = Reply(turn, place, self.store, language=language, ids=ids)
+        task = asyncio.create_task(self._shown(reply, turn, place), name=f"reply-{turn.turn_id}")
         self._replies[turn.turn_id] = task
 
-    async def shown(self, turn_id: int, reply_ids: Sequence[str], *, told: bool) -> None:
-        """For `Reply`."""
-        await self.store.shown(turn_id, reply_ids, told=told)
-
-    async def close_chat(self, platform: str, chat_id: str, reason: str) -> None:
-        """For `Reply`: the next question that is heard there opens the chat again."""
-        self._closed.add((platform, chat_id))
-        await self.store.close_chat(platform, chat_id, reason)
-
-    async def _shown(self, reply: Reply, turn: RunningTurn) -> None:
+    async def _shown(self, reply: Reply, turn: RunningTurn, place: Place) -> None:
         try:
-            await reply.run()
+            await self._run(reply, place)
         except JnanaError as error:
             log.warning("reply not noted", turn_id=turn.turn_id, reason=error.sentence, cause=repr(error.__cause__))
         except Exception:
@@ -293,6 +311,12 @@ class Desk:
         finally:
             if self._replies.get(turn.turn_id) is asyncio.current_task():
                 del self._replies[turn.turn_id]
+
+    async def _run(self, reply: Reply, place: Place) -> None:
+        try:
+            await reply.run()
+        except Shut as error:
+            await self.closed(place.address.platform, place.address.chat_id, str(error))
 
     async def _told_errors(self, place: Place, incoming: Incoming, work: Coroutine[Any, Any, None]) -> None:
         """Do `work`; what it is refused for is said in the person's language."""

@@ -29,7 +29,7 @@ STRIKES = 3
 RETRIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0)
 """Seconds between attempts to show how a turn ended; what is left undone then is done after the next start."""
 
-BUTTONS_ROOM = 2
+RENDER_ROOM = 2
 """Characters that stay free on every page, for what platforms add when they render Markdown."""
 
 log = structlog.get_logger(__name__)
@@ -39,8 +39,6 @@ class Shown(Protocol):
     """What is noted about an answer's messages (`bot.store.Store`)."""
 
     async def shown(self, turn_id: int, reply_ids: Sequence[str], *, told: bool) -> None: ...
-
-    async def close_chat(self, platform: str, chat_id: str, reason: str) -> None: ...
 
 
 class Reply:
@@ -60,7 +58,10 @@ class Reply:
         self._written_at = 0.0
 
     async def run(self) -> None:
-        """Show the turn until its end is shown, or nothing can be shown any more. Cancelled: the rest is `untold`."""
+        """Show the turn until its end is shown, or nothing can be shown any more. Cancelled: the rest is `untold`.
+
+        Raises Shut when the chat takes nothing any more.
+        """
         helpers = [asyncio.create_task(self._read()), asyncio.create_task(self._keep_busy())]
         try:
             await self._grow()
@@ -70,10 +71,9 @@ class Reply:
         except Gone:
             # Somebody deleted the answer: it is not written again, and there is nothing left to tell.
             await self._note(told=True)
-        except Shut as error:
-            log.info("chat closed", platform=self._place.address.platform, turn_id=self._turn.turn_id, reason=str(error))
-            await self._store.close_chat(self._place.address.platform, self._place.address.chat_id, str(error))
+        except Shut:
             await self._note(told=True)
+            raise
         finally:
             for helper in helpers:
                 helper.cancel()
@@ -198,7 +198,7 @@ class Reply:
     # --- Writing ---
 
     def _split(self, text: str) -> list[str]:
-        return split(text, self._place.limit - BUTTONS_ROOM, self._place.length)
+        return split(text, self._place.limit - RENDER_ROOM, self._place.length)
 
     def _stop_button(self) -> tuple[Button, ...]:
         return (Button(f"stop:{self._turn.turn_id}", say(self._language, "button-stop")),)

@@ -35,7 +35,7 @@ class StoredTurn:
 
 @dataclass(frozen=True, slots=True)
 class TurnPlace:
-    """Where a turn was asked and answered. `asker` is the person's id on the platform."""
+    """Where a turn was asked and answered. `asker` is the person's id on the platform. `pending_files`: still to arrive."""
 
     turn_id: int
     address: Address
@@ -45,7 +45,7 @@ class TurnPlace:
     message_id: str
     reply_ids: tuple[str, ...]
     text: str
-    ended: bool
+    pending_files: int
     created_at: datetime
 
 

@@ -120,6 +120,6 @@ def _place(turn: Turn) -> TurnPlace:
         message_id=turn.message_id,
         reply_ids=tuple(turn.reply_ids),
         text=turn.text,
-        ended=turn.state in ENDED,
+        pending_files=turn.pending_files,
         created_at=turn.created_at,
     )

@@ -15,7 +15,6 @@ button-stop = ■ Stopp
 button-again = ↻ Noch einmal
 button-good = 👍
 button-bad = 👎
-button-answer-edited = ↻ Geänderte Frage beantworten
 button-forget = Ja, vergiss mich
 button-cancel = Nein
 
@@ -119,7 +118,6 @@ queue-full = { $limit ->
 queue-full-all = Gerade fragen zu viele Leute. Bitte versuch es in einer Minute noch einmal.
 still-answering = Diese Nachricht wird noch beantwortet.
 not-here = Diese Nachricht gehört nicht zu dieser Unterhaltung.
-admins-only = Das können nur Admins.
 
 ## Was schiefging
 

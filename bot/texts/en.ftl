@@ -17,7 +17,6 @@ button-stop = ■ Stop
 button-again = ↻ Again
 button-good = 👍
 button-bad = 👎
-button-answer-edited = ↻ Answer the edited question
 button-forget = Yes, forget me
 button-cancel = No
 
@@ -109,7 +108,6 @@ queue-full = { $limit } messages are waiting here already. Please wait for their
 queue-full-all = Too many people are asking at the moment. Please try again in a minute.
 still-answering = This message is still being answered.
 not-here = This message is not part of this conversation.
-admins-only = Only admins can do that.
 
 ## What went wrong
 

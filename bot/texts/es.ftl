@@ -15,7 +15,6 @@ button-stop = ■ Parar
 button-again = ↻ Otra vez
 button-good = 👍
 button-bad = 👎
-button-answer-edited = ↻ Responder lo editado
 button-forget = Sí, olvídame
 button-cancel = No
 
@@ -119,7 +118,6 @@ queue-full = { $limit ->
 queue-full-all = Ahora mismo pregunta demasiada gente. Vuelve a intentarlo en un minuto, por favor.
 still-answering = Todavía estoy respondiendo a este mensaje.
 not-here = Este mensaje no es parte de esta conversación.
-admins-only = Eso solo lo pueden hacer los admins.
 
 ## Lo que salió mal
 

@@ -15,7 +15,6 @@ button-stop = ■ रोकें
 button-again = ↻ फिर से
 button-good = 👍
 button-bad = 👎
-button-answer-edited = ↻ बदले सवाल का जवाब दें
 button-forget = हाँ, मुझे भूल जाएँ
 button-cancel = नहीं
 
@@ -110,7 +109,6 @@ queue-full = यहाँ पहले से { $limit ->
 queue-full-all = इस समय बहुत ज़्यादा लोग पूछ रहे हैं। कृपया एक मिनट बाद फिर कोशिश करें।
 still-answering = इस संदेश का जवाब अभी दिया जा रहा है।
 not-here = यह संदेश इस बातचीत का हिस्सा नहीं है।
-admins-only = यह सिर्फ़ एडमिन कर सकते हैं।
 
 ## क्या गड़बड़ हुई
 

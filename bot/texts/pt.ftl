@@ -15,7 +15,6 @@ button-stop = ■ Parar
 button-again = ↻ De novo
 button-good = 👍
 button-bad = 👎
-button-answer-edited = ↻ Responder à editada
 button-forget = Sim, me esqueça
 button-cancel = Não
 
@@ -119,7 +118,6 @@ queue-full = { $limit ->
 queue-full-all = Há gente demais perguntando no momento. Por favor, tente de novo em um minuto.
 still-answering = Esta mensagem ainda está sendo respondida.
 not-here = Esta mensagem não faz parte desta conversa.
-admins-only = Só admins podem fazer isso.
 
 ## O que deu errado
 

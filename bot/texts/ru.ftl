@@ -15,7 +15,6 @@ button-stop = ■ Стоп
 button-again = ↻ Ещё раз
 button-good = 👍
 button-bad = 👎
-button-answer-edited = ↻ Ответить на новый вопрос
 button-forget = Да, забудь меня
 button-cancel = Нет
 
@@ -136,7 +135,6 @@ queue-full = { $limit ->
 queue-full-all = Сейчас спрашивает слишком много людей. Попробуй, пожалуйста, ещё раз через минуту.
 still-answering = На это сообщение я ещё отвечаю.
 not-here = Это сообщение не из этого разговора.
-admins-only = Это могут только админы.
 
 ## Что пошло не так
 

@@ -23,13 +23,9 @@ class Notes:
     def __init__(self) -> None:
         self.ids: list[str] = []
         self.told: list[bool] = []
-        self.closed: list[str] = []
 
     async def shown(self, turn_id: int, reply_ids: Sequence[str], *, told: bool) -> None:
         self.ids, self.told = list(reply_ids), [*self.told, told]
-
-    async def close_chat(self, platform: str, chat_id: str, reason: str) -> None:
-        self.closed.append(chat_id)
 
 
 class Stage:
@@ -245,11 +241,12 @@ async def test_an_answer_that_was_deleted_is_not_written_again() -> None:
     assert stage.notes.told[-1]
 
 
-async def test_a_chat_that_blocked_us_is_remembered() -> None:
+async def test_a_chat_that_blocked_us_is_not_tried_again() -> None:
     stage = Stage()
     stage.place.errors.append(Shut("blocked"))
-    assert await stage.end(Finished("a")) == []
-    assert stage.notes.closed == ["1"]
+    with pytest.raises(Shut):
+        await stage.end(Finished("a"))
+    assert stage.notes.told == [True]
     assert len(stage.place.history) == 1
 
 

@@ -75,7 +75,7 @@ class Hearing:
             text,
             tuple(files),
             group=interaction.guild_id is not None,
-            server_id=str(interaction.guild_id or ""),
+            server_id=presser.server_id,
         )
         return Heard(incoming, command=True, chat_admin=presser.chat_admin, quoted=quoted)
 
@@ -142,7 +142,7 @@ def presser_of(interaction: Interaction) -> Presser:
     channel, rights = interaction.channel, interaction.permissions
     address = Address(PLATFORM, str(interaction.channel_id)) if channel is None else address_of(channel)
     admin = interaction.guild_id is not None and (rights.administrator or rights.manage_guild or rights.manage_messages)
-    return Presser(address, _sender(interaction.user, str(interaction.locale)), admin)
+    return Presser(address, _sender(interaction.user, str(interaction.locale)), admin, str(interaction.guild_id or ""))
 
 
 def files_of(message: discord.Message) -> tuple[IncomingFile, ...]:

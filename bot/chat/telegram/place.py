@@ -26,15 +26,24 @@ PRIVATE_CLOCK, GROUP_CLOCK = 1.0, 3.0
 BUSY_SECONDS = 4.0
 """Telegram shows "typing" for five (https://core.telegram.org/bots/api#sendchataction)."""
 
+UNPINGED = "\uff20"
+"""The full-width @: Telegram finds names behind the other one in plain text, too."""
+
 SAME = "message is not modified"
 BROKEN_HTML = "can't parse entities"
-GONE = ("message to edit not found", "message can't be edited", "message_id_invalid")
-DELETED = ("message to delete not found", "message can't be deleted", "message identifier is not specified")
-SHUT = (
-    "chat not found",
+GONE = (
+    "message to edit not found",
+    "message can't be edited",
+    "message_id_invalid",
     "message thread not found",
     "topic_closed",
     "topic_deleted",
+)
+"""Messages, and topics with them; the group goes on."""
+
+DELETED = ("message to delete not found", "message can't be deleted", "message identifier is not specified")
+SHUT = (
+    "chat not found",
     "not enough rights",
     "have no rights to send",
     "chat_write_forbidden",
@@ -159,7 +168,7 @@ class TelegramPlace:
         except Refused as error:
             if BROKEN_HTML not in str(error).lower():
                 raise
-        return await self._do(lambda: call(text, None))
+        return await self._do(lambda: call(text.replace("@", UNPINGED), None))
 
     async def _do(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
