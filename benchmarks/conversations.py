@@ -31,8 +31,8 @@ from benchmarks.report import header, resident, table
 from benchmarks.timed_model import ModelProcess, Shape, timed_model
 from bot.chat.discord.place import CLOCK as DISCORD_CLOCK
 from bot.chat.telegram.place import GROUP_CLOCK, PRIVATE_CLOCK
-from tests.platforms.discord_server import DiscordServer
-from tests.platforms.telegram_server import TelegramServer
+from tests.platforms.discord.server import DiscordServer
+from tests.platforms.telegram.server import TelegramServer
 from tests.processes import Running, jnana_run
 
 TALK = Shape(24, 0.25)

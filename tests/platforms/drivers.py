@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from tests.bot.samples import encoded, photo, sound
 
-from .discord_model import Message as DiscordMessage
-from .discord_server import DiscordServer
-from .telegram_messages import Message as TelegramMessage
-from .telegram_server import TelegramServer
+from .discord.model import Message as DiscordMessage
+from .discord.server import DiscordServer
+from .telegram.messages import Message as TelegramMessage
+from .telegram.server import TelegramServer
 
 PATIENCE = 60.0
 """Seconds until a test gives up waiting; nothing here should take more than a few."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.processes import ROOT, Running, jnana_run
 
-from .discord_server import DiscordServer
-from .telegram_server import TelegramServer
+from .discord.server import DiscordServer
+from .telegram.server import TelegramServer
 
 STARTS_WITHIN = 120.0
 """Seconds, on a busy machine; not a claim."""

@@ -14,11 +14,11 @@ import pytest
 
 from tests.bot.fake_model import FakeModel
 
-from .discord_server import Drop, Status
+from .discord.server import Drop, Status
 from .drivers import PATIENCE, OnDiscord, OnTelegram, discord_verbs, telegram_verbs
 from .process import Platforms, platforms, running
-from .telegram_faults import Drop as TelegramDrop
-from .telegram_faults import Status as TelegramStatus
+from .telegram.faults import Drop as TelegramDrop
+from .telegram.faults import Status as TelegramStatus
 
 
 @pytest.fixture
