@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from bot.chat.discord.faults import ALREADY_ACKNOWLEDGED, UNKNOWN_INTERACTION
 from bot.chat.discord.hearing import Hearing, Interaction, attached, presser_of
 from bot.chat.discord.place import GetClient
 from bot.chat.discord.presses import QuestionModal
+from bot.chat.registered import Registered
 from bot.commands import COMMANDS, MAX_MEMORY, Command
 from bot.desk import Desk
 from bot.texts import LANGUAGES, say
@@ -40,8 +39,7 @@ MAX_CHOICES = 25
 MENUS = ("ask", "describe", "transcribe")
 
 REMEMBERED = "discord-commands.json"
-"""In JNANA_HOME: what Discord was told last, since it takes 200 new commands a day only
-(https://discord.com/developers/docs/interactions/application-commands#registering-a-command)."""
+"""In JNANA_HOME: what Discord was told last."""
 
 Callback = Callable[..., Coroutine[Any, Any, None]]
 
@@ -57,10 +55,7 @@ class Translator(app_commands.Translator):
         language, key = LOCALES.get(locale), string.extras.get("key")
         if language is None or key is None:
             return None
-        try:
-            return say(language, key)
-        except (KeyError, FileNotFoundError):  # not translated yet
-            return None
+        return say(language, key)
 
 
 class Commands:
@@ -90,14 +85,12 @@ class Commands:
             for kind in (discord.AppCommandType.chat_input, discord.AppCommandType.message)
             for command in self.tree.get_commands(type=kind)
         ]
-        digest = hashlib.sha256(json.dumps(payloads, sort_keys=True).encode()).hexdigest()
-        told = {"application": str(self.tree.client.application_id), "commands": digest}
-        file = home / REMEMBERED
-        if _read(file) == told:
+        registered = Registered(home / REMEMBERED, self.tree.client.application_id, payloads)
+        if await registered.is_current():
             return
         try:
             await self.tree.sync()
-            file.write_text(json.dumps(told), encoding="utf-8")
+            await registered.note()
         except (discord.DiscordException, OSError) as error:  # people can still write
             log.warning("commands not registered", error=type(error).__name__)
 
@@ -202,10 +195,3 @@ async def deferred(interaction: Interaction, *, private: bool) -> bool:
 
 def _text(key: str) -> locale_str:
     return locale_str(say("en", key), key=key)
-
-
-def _read(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import json
 from pathlib import Path
 
 import structlog
 from telegram import Bot, BotCommand
 from telegram.error import TelegramError
 
+from bot.chat.registered import Registered
 from bot.commands import COMMANDS
 from bot.texts import DEFAULT, LANGUAGES, say
 
@@ -26,21 +24,12 @@ async def set_commands(bot: Bot, home: Path) -> None:
         code: [(name, say(code or DEFAULT, command.description)) for name, command in COMMANDS.items()]
         for code in ("", *LANGUAGES)
     }
-    digest = hashlib.sha256(json.dumps([bot.id, menus], ensure_ascii=False).encode()).hexdigest()
-    file = home / FILE
-    if await asyncio.to_thread(_read, file) == digest:
+    registered = Registered(home / FILE, bot.id, menus)
+    if await registered.is_current():
         return
     try:
         for code, menu in menus.items():
             await bot.set_my_commands([BotCommand(name, what) for name, what in menu], language_code=code or None)
-    except TelegramError as error:
+        await registered.note()
+    except (TelegramError, OSError) as error:
         log.warning("commands not set", error=type(error).__name__)
-        return
-    await asyncio.to_thread(file.write_text, json.dumps({"commands": digest}), "utf-8")
-
-
-def _read(file: Path) -> str:
-    try:
-        return str(json.loads(file.read_text("utf-8"))["commands"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
