@@ -26,8 +26,9 @@ class Registered:
         """It was told. Raises OSError."""
         await asyncio.to_thread(self._file.write_text, json.dumps(self._told), "utf-8")
 
-    def _read(self) -> Any:
+    def _read(self) -> object:
         try:
-            return json.loads(self._file.read_text("utf-8"))
+            told: object = json.loads(self._file.read_text("utf-8"))
         except (OSError, ValueError):
             return None
+        return told
