@@ -82,9 +82,7 @@ class Process:
 
 
 @asynccontextmanager
-async def running(
-    where: Platforms, *, up: tuple[str, ...] = ("^ready:", "^Discord: @", "^Telegram: @"), **more: str
-) -> AsyncIterator[Process]:
+async def running(where: Platforms, *, up: tuple[str, ...] = UP, **more: str) -> AsyncIterator[Process]:
     """Started, and ended in order if it still runs. Whatever it has said holds neither a token nor a traceback."""
     env = where.env(**more)
     with ExitStack() as stack:

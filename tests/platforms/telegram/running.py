@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -115,7 +114,6 @@ async def running(
         await turns.drain(0)
         await desk.close(0)
         task.cancel()
-        with contextlib.suppress(BaseException):
-            await task
+        await asyncio.gather(task, return_exceptions=True)
         await client.close()
         await store.close()
