@@ -60,7 +60,7 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     `jnana run`. Raises StoreError when the database cannot be used.
     """
     personas = load_personas(settings.personas)
-    await migrate.upgrade(settings.database, settings.backups)
+    await asyncio.to_thread(migrate.upgrade, settings.database, settings.backups)
     store = await Store.open(settings.database, settings.attachments)
     url = settings.model_url or f"http://127.0.0.1:{settings.model_port}"
     key = settings.model_api_key.get_secret_value()

@@ -21,7 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from bot.errors import ReadOnly, SettingsError
 
-DATABASE_DRIVERS = ("sqlite+aiosqlite", "postgresql+asyncpg")
+DATABASE_DRIVERS = ("sqlite", "postgresql+psycopg")
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(
         SECRET,
-        description="Database, e.g. postgresql+asyncpg://user:password@host/name; empty = jnana.db in JNANA_HOME.",
+        description="Database, e.g. postgresql+psycopg://user:password@host/name; empty = jnana.db in JNANA_HOME.",
     )
     web_enabled: bool = Field(True, description="Whether to serve the web page.")
     web_host: str = Field("127.0.0.1", description="Address the web page listens on; beyond loopback with a password only.")
@@ -197,7 +197,7 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The database as an SQLAlchemy URL. It may hold a password."""
-        return self.database_url.get_secret_value() or f"sqlite+aiosqlite:///{self.jnana_home / 'jnana.db'}"
+        return self.database_url.get_secret_value() or f"sqlite:///{self.jnana_home / 'jnana.db'}"
 
     @property
     def attachments(self) -> Path:

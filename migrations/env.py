@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Literal
 
 from alembic import context
@@ -25,14 +24,14 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
-async def migrate_configured_database() -> None:
+def migrate_configured_database() -> None:
     engine = open_engine(Settings(_env_file=".env").database)  # type: ignore[call-arg]  # the worker's settings stand there, too
-    async with engine.execution_options(**{WRITES: True}).begin() as connection:
-        await connection.run_sync(migrate)
-    await engine.dispose()
+    with engine.execution_options(**{WRITES: True}).begin() as connection:
+        migrate(connection)
+    engine.dispose()
 
 
 if context.config.attributes.get("connection") is not None:
     migrate(context.config.attributes["connection"])
 else:
-    asyncio.run(migrate_configured_database())
+    migrate_configured_database()

@@ -1,45 +1,123 @@
-"""Opening the database: settings that every connection needs, and errors in one sentence."""
+"""Opening the database, whole transactions in threads, and errors in one sentence."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import functools
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.orm import Session, sessionmaker
 
 from bot.errors import DiskFull, ReadOnly, StoreError
 
 BUSY_TIMEOUT = 30.0
 """Seconds a connection waits for another one's lock before "database is locked"; long enough for a backup to finish."""
 
-CONNECTIONS = 8
-"""To SQLite, kept open: one writes at a time, and every new one costs a thread and four PRAGMAs."""
+READERS = 4
+"""Threads, with a connection each. More would only wait: they share one interpreter, and the disk's pages are in memory."""
 
 WRITES = "jnana_writes"
 """Execution option of engines whose transactions write."""
 
 
-def open_engine(url: str) -> AsyncEngine:
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def open_engine(url: str) -> Engine:
     """An engine whose every SQLite connection has foreign keys, WAL and a busy timeout (all but WAL hold for one connection).
 
     What people wrote never gets into error messages (`hide_parameters`).
     """
-    pool: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith("sqlite"):
-        pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_timeout": BUSY_TIMEOUT}
     try:
-        engine = create_async_engine(url, hide_parameters=True, **pool)
+        engine = create_engine(url, hide_parameters=True, pool_pre_ping=not url.startswith("sqlite"), pool_timeout=BUSY_TIMEOUT)
     except ModuleNotFoundError as missing:
         raise StoreError(f"DATABASE_URL needs the package {missing.name}, which is not installed.") from missing
     if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+class Database:
+    """Transactions in threads of their own, each from its begin to its commit: the event loop waits for none of its steps,
+    and none is left halfway when the one who waits for it is cancelled.
+
+    SQLite has one writer at a time and makes the others sleep and look again: there, one thread writes, in the order of asking.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._reading = sessionmaker(engine, expire_on_commit=False)
+        self._writing = sessionmaker(engine.execution_options(**{WRITES: True}), expire_on_commit=False)
+        self._closed = False
+        self._readers = ThreadPoolExecutor(READERS, "database-read")
+        self._writers = ThreadPoolExecutor(1 if engine.dialect.name == "sqlite" else READERS, "database-write")
+
+    async def read(self, work: Callable[[Session], T]) -> T:
+        """What `work` finds. Raises StoreError."""
+        return await self._run(self._readers, self._reading, work)
+
+    async def write(self, work: Callable[[Session], T]) -> T:
+        """What `work` returns, when what it changed is committed. Raises StoreError; then nothing is changed."""
+        return await self._run(self._writers, self._writing, work)
+
+    async def _run(self, threads: ThreadPoolExecutor, sessions: sessionmaker[Session], work: Callable[[Session], T]) -> T:
+        if self._closed:
+            raise StoreError("The database is closed: the program is stopping.")
+        return await asyncio.get_running_loop().run_in_executor(threads, self._transaction, sessions, work)
+
+    @staticmethod
+    def _transaction(sessions: sessionmaker[Session], work: Callable[[Session], T]) -> T:
+        with plain_errors(), sessions.begin() as session:
+            return work(session)
+
+    async def close(self) -> None:
+        """When the transactions that were asked for are over."""
+        self._closed = True
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._writers.shutdown()
+        self._readers.shutdown()
+        self.engine.dispose()
+
+
+class HasDatabase(Protocol):
+    """What has methods that are transactions."""
+
+    @property
+    def database(self) -> Database: ...
+
+
+Owner = TypeVar("Owner", bound=HasDatabase)
+
+
+def reads(work: Callable[Concatenate[Owner, Session, P], T]) -> Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]:
+    """Make of a method with a session a coroutine method without: it runs as one transaction in a thread. Raises StoreError."""
+
+    @functools.wraps(work)
+    async def read(owner: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await owner.database.read(lambda session: work(owner, session, *args, **kwargs))
+
+    return read
+
+
+def writes(work: Callable[Concatenate[Owner, Session, P], T]) -> Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]:
+    """As `reads`, for a transaction that changes something."""
+
+    @functools.wraps(work)
+    async def write(owner: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await owner.database.write(lambda session: work(owner, session, *args, **kwargs))
+
+    return write
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -44,11 +44,6 @@ class AttachmentFiles:
                 _write_atomically(path, data)
         return sha256
 
-    async def read(self, sha256: str, mime: str) -> bytes:
-        """Raises StoreError when the file is gone."""
-        with plain_errors():
-            return await asyncio.to_thread(self.path(sha256, mime).read_bytes)
-
     async def remove(self, sha256: str, mime: str) -> None:
         """Delete a file that nothing refers to any more."""
         with plain_errors():

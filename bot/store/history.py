@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.sql.elements import ColumnElement
 
 from bot.chat.base import Address, AttachmentView, ConversationView, TurnView
-from bot.store.database import plain_errors
+from bot.store.database import Database, reads
 from bot.store.files import AttachmentFiles
 from bot.store.records import RememberedTurn, StoredDocument, StoredPicture
 from bot.store.tables import Answer, Attachment, Conversation, Feedback, Turn
@@ -41,51 +40,48 @@ def _viewed() -> Select[Turn]:
 class HistoryReads:
     """Implements `bot.chat.base.History`."""
 
-    _reading: async_sessionmaker[AsyncSession]
+    database: Database
     files: AttachmentFiles
 
-    async def turns(self, address: Address, *, limit: int = 100) -> list[TurnView]:
+    @reads
+    def turns(self, session: Session, address: Address, *, limit: int = 100) -> list[TurnView]:
         newest = _viewed().join(Turn.conversation).where(at(address)).order_by(Turn.id.desc()).limit(limit)
-        with plain_errors():
-            async with self._reading() as session:
-                turns = list(await session.scalars(newest))
-                ratings = await self._ratings(session, [turn.id for turn in turns])
+        turns = list(session.scalars(newest))
+        ratings = self._ratings(session, [turn.id for turn in turns])
         return [self._turn_view(turn, ratings.get(turn.id, 0)) for turn in reversed(turns)]
 
-    async def turn(self, turn_id: int) -> TurnView | None:
-        with plain_errors():
-            async with self._reading() as session:
-                found = await session.scalar(_viewed().where(Turn.id == turn_id))
-                return None if found is None else self._turn_view(found, 0)
+    @reads
+    def turn(self, session: Session, turn_id: int) -> TurnView | None:
+        found = session.scalar(_viewed().where(Turn.id == turn_id))
+        return None if found is None else self._turn_view(found, 0)
 
-    async def conversations(self, platform: str, chat_id: str, *, limit: int = 50) -> list[ConversationView]:
+    @reads
+    def conversations(self, session: Session, platform: str, chat_id: str, *, limit: int = 50) -> list[ConversationView]:
         newest = (
             select(Conversation)
             .where(Conversation.platform == platform, Conversation.chat_id == chat_id)
             .order_by(Conversation.updated_at.desc(), Conversation.id.desc())
             .limit(limit)
         )
-        with plain_errors():
-            async with self._reading() as session:
-                rows = await session.scalars(newest)
-                return [
-                    ConversationView(Address(row.platform, row.chat_id, row.thread_id), row.title or UNTITLED, row.updated_at)
-                    for row in rows
-                ]
+        rows = session.scalars(newest)
+        return [
+            ConversationView(Address(row.platform, row.chat_id, row.thread_id), row.title or UNTITLED, row.updated_at)
+            for row in rows
+        ]
 
-    async def attachment(self, attachment_id: int, platform: str, chat_id: str) -> AttachmentView | None:
+    @reads
+    def attachment(self, session: Session, attachment_id: int, platform: str, chat_id: str) -> AttachmentView | None:
         owned = (
             select(Attachment)
             .join(Turn, Turn.id == Attachment.turn_id)
             .join(Turn.conversation)
             .where(Attachment.id == attachment_id, Conversation.platform == platform, Conversation.chat_id == chat_id)
         )
-        with plain_errors():
-            async with self._reading() as session:
-                row = await session.scalar(owned)
-                return None if row is None else self._attachment_view(row)
+        row = session.scalar(owned)
+        return None if row is None else self._attachment_view(row)
 
-    async def remembered(self, turn_id: int, limit: int) -> tuple[list[RememberedTurn], bool]:
+    @reads
+    def remembered(self, session: Session, turn_id: int, limit: int) -> tuple[list[RememberedTurn], bool]:
         """The turn and up to `limit` answered ones before it and after the last reset, oldest first; whether it is in a group.
 
         Failed turns are left out: what could not be answered once would disturb every later answer.
@@ -95,31 +91,29 @@ class HistoryReads:
             selectinload(Turn.attachments).joinedload(Attachment.transcript),
             selectinload(Turn.answers.and_(Answer.is_current)),
         ]
-        with plain_errors():
-            async with self._reading() as session:
-                newest = await session.get_one(Turn, turn_id, options=[*options, joinedload(Turn.conversation)])
-                conversation = newest.conversation
-                older = await session.scalars(
-                    select(Turn)
-                    .where(
-                        Turn.conversation_id == conversation.id,
-                        Turn.id < turn_id,
-                        Turn.id > conversation.reset_turn_id,
-                        Turn.state.in_(ANSWERED),
-                    )
-                    .order_by(Turn.id.desc())
-                    .limit(limit)
-                    .options(*options)
-                )
-                turns = [*reversed(list(older)), newest]
-                documents = await self._documents(turns)
-                past = [self._remembered(turn, documents, with_answer=turn is not newest) for turn in turns]
-                return past, conversation.group_chat
+        newest = session.get_one(Turn, turn_id, options=[*options, joinedload(Turn.conversation)])
+        conversation = newest.conversation
+        older = session.scalars(
+            select(Turn)
+            .where(
+                Turn.conversation_id == conversation.id,
+                Turn.id < turn_id,
+                Turn.id > conversation.reset_turn_id,
+                Turn.state.in_(ANSWERED),
+            )
+            .order_by(Turn.id.desc())
+            .limit(limit)
+            .options(*options)
+        )
+        turns = [*reversed(list(older)), newest]
+        documents = self._documents(turns)
+        past = [self._remembered(turn, documents, with_answer=turn is not newest) for turn in turns]
+        return past, conversation.group_chat
 
     @staticmethod
-    async def _ratings(session: AsyncSession, turn_ids: list[int]) -> dict[int, int]:
+    def _ratings(session: Session, turn_ids: list[int]) -> dict[int, int]:
         """Whether people liked the current answer on balance: -1, 0 or 1 by turn."""
-        totals: Any = await session.execute(
+        totals: Any = session.execute(
             select(Answer.turn_id, func.sum(Feedback.value))
             .join(Feedback, Feedback.answer_id == Answer.id)
             .where(Answer.turn_id.in_(turn_ids), Answer.is_current)
@@ -149,11 +143,10 @@ class HistoryReads:
         path = self.files.path(row.sha256, row.mime)
         return AttachmentView(row.id, row.kind, row.name, row.mime, path)  # type: ignore[arg-type]  # only Store writes it
 
-    async def _documents(self, turns: Sequence[Turn]) -> dict[int, StoredDocument]:
+    def _documents(self, turns: Sequence[Turn]) -> dict[int, StoredDocument]:
         """The text files of these turns by their attachment's id."""
         rows = [row for turn in turns for row in turn.attachments if row.kind == "text"]
-        texts = [await self.files.read(row.sha256, row.mime) for row in rows]
-        return {row.id: StoredDocument(row.name, data.decode()) for row, data in zip(rows, texts, strict=True)}
+        return {row.id: StoredDocument(row.name, self.files.path(row.sha256, row.mime).read_text("utf-8")) for row in rows}
 
     def _remembered(self, turn: Turn, documents: Mapping[int, StoredDocument], *, with_answer: bool) -> RememberedTurn:
         pictures = [row for row in turn.attachments if row.kind == "picture"]

@@ -1,8 +1,7 @@
-"""Keeping the database in shape: upgrade (with a backup before), backup, check."""
+"""Keeping the database in shape: upgrade (with a backup before), backup, check. All of it blocks."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
 import sqlite3
@@ -16,9 +15,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, make_url, select
+from sqlalchemy import Connection, Engine, make_url, select
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bot.errors import DatabaseNewer, DatabaseOutdated, StoreError
 from bot.store.database import WRITES, open_engine, plain_errors
@@ -53,7 +51,7 @@ class Check:
     orphans: list[Path] = field(default_factory=list)
 
 
-async def upgrade(url: str, backups: Path) -> Upgrade:
+def upgrade(url: str, backups: Path) -> Upgrade:
     """Bring the database to the newest revision; an existing SQLite database is saved to `backups` first if that changes it.
 
     Raises:
@@ -62,60 +60,56 @@ async def upgrade(url: str, backups: Path) -> Upgrade:
     """
     engine = open_engine(url)
     try:
-        before = await _revision(engine)
+        before = _revision(engine)
         after = _known_revision(before)
         if before == after:
             return Upgrade(before, after, None)
         saved = None
         if before is not None and engine.dialect.name == "sqlite":
-            saved = await backup(url, backups, BEFORE_UPGRADE)
-            await asyncio.to_thread(_drop_oldest, backups)
-        with plain_errors():
-            async with engine.execution_options(**{WRITES: True}).begin() as connection:
-                await connection.run_sync(_migrate)
+            saved = backup(url, backups, BEFORE_UPGRADE)
+            _drop_oldest(backups)
+        with plain_errors(), engine.execution_options(**{WRITES: True}).begin() as connection:
+            _migrate(connection)
         log.info("database upgraded", before=before, after=after, backup=str(saved) if saved else None)
         return Upgrade(before, after, saved)
     finally:
-        await engine.dispose()
+        engine.dispose()
 
 
-async def require_current(engine: AsyncEngine) -> None:
+def require_current(engine: Engine) -> None:
     """Raise a `StoreError` unless the database is at the newest revision."""
-    before = await _revision(engine)
+    before = _revision(engine)
     if before != _known_revision(before):
         raise DatabaseOutdated("The database was made by an older version of Jñāna: run `jnana db upgrade` first.")
 
 
-async def backup(url: str, backups: Path, why: str = "backup") -> Path:
+def backup(url: str, backups: Path, why: str = "backup") -> Path:
     """Copy the SQLite database, while it is in use, to a new file in `backups`, with `why` in its name."""
     database = make_url(url).database
     if not url.startswith("sqlite") or not database:
         raise StoreError("Only SQLite databases are backed up here: use pg_dump for PostgreSQL.")
-    if not await asyncio.to_thread(Path(database).is_file):
+    if not Path(database).is_file():
         raise StoreError(f"There is no database at {database}, so there is nothing to back up.")
-    return await asyncio.to_thread(_backup, Path(database), backups, why)
+    return _backup(Path(database), backups, why)
 
 
-async def check(url: str, attachments: Path) -> Check:
+def check(url: str, attachments: Path) -> Check:
     """Look for damage: the database's own checks, its revision, attachments that are missing, changed or belong to nobody."""
     engine = open_engine(url)
     try:
-        revision = await _revision(engine)
+        revision = _revision(engine)
         head = _known_revision(revision)
         with plain_errors():
-            problems = await _database_problems(engine)
+            problems = _database_problems(engine)
         if revision != head:
             problems.append(f"The database is at revision {revision}, this version needs {head}: run `jnana db upgrade`.")
             return Check(revision, 0, problems)
-        with plain_errors():
-            async with engine.connect() as connection:
-                rows = (await connection.execute(select(Attachment.sha256, Attachment.mime).distinct())).all()
-        damaged, orphans = await asyncio.to_thread(
-            _check_files, AttachmentFiles(attachments), [(sha256, mime) for sha256, mime in rows]
-        )
+        with plain_errors(), engine.connect() as connection:
+            rows = connection.execute(select(Attachment.sha256, Attachment.mime).distinct()).all()
+        damaged, orphans = _check_files(AttachmentFiles(attachments), [(sha256, mime) for sha256, mime in rows])
         return Check(revision, len(rows), problems + damaged, orphans)
     finally:
-        await engine.dispose()
+        engine.dispose()
 
 
 def alembic_config(connection: Connection | None = None) -> Config:
@@ -130,10 +124,9 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(alembic_config(connection), "head")
 
 
-async def _revision(engine: AsyncEngine) -> str | None:
-    with plain_errors():
-        async with engine.connect() as connection:
-            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+def _revision(engine: Engine) -> str | None:
+    with plain_errors(), engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 def _known_revision(revision: str | None) -> str:
@@ -173,18 +166,18 @@ def _backup(database: Path, backups: Path, why: str) -> Path:
     return target
 
 
-async def _database_problems(engine: AsyncEngine) -> list[str]:
+def _database_problems(engine: Engine) -> list[str]:
     if engine.dialect.name != "sqlite":
         return []  # PostgreSQL keeps these promises itself
-    async with engine.connect() as connection:
+    with engine.connect() as connection:
         try:
-            found = (await connection.exec_driver_sql("PRAGMA integrity_check")).scalars().all()
+            found = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         except DatabaseError as error:
             return [f"The database is damaged: {error.orig}."]
         problems = [f"The database is damaged: {line}." for line in found if line != "ok"]
         problems += [
             f"Row {row['rowid']} of table {row['table']} refers to a missing row of {row['parent']}."
-            for row in (await connection.exec_driver_sql("PRAGMA foreign_key_check")).mappings()
+            for row in connection.exec_driver_sql("PRAGMA foreign_key_check").mappings()
         ]
     return problems
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from bot.chat.base import Address
-from bot.store.database import plain_errors
+from bot.store.database import Database, reads, writes
 from bot.store.files import AttachmentFiles
 from bot.store.history import at
 from bot.store.records import Manner
@@ -24,51 +22,46 @@ SETTINGS = ("memory_turns", "persona")
 class People:
     """Part of `bot.store.Store`; implements `bot.privacy.PersonalData`."""
 
-    _reading: async_sessionmaker[AsyncSession]
+    database: Database
     files: AttachmentFiles
 
-    def _writing(self) -> AbstractAsyncContextManager[AsyncSession]:
-        raise NotImplementedError
-
-    async def language(self, platform: str, platform_id: str, client: str = "") -> str:
+    @reads
+    def language(self, session: Session, platform: str, platform_id: str, client: str = "") -> str:
         """The language that a person chose, else that of their `client`, now or when last heard of; "" if none is known."""
-        with plain_errors():
-            async with self._reading() as session:
-                person = await session.scalar(_person(platform, platform_id))
-                return (person.language or client or person.client_language) if person else client
+        person = session.scalar(_person(platform, platform_id))
+        return (person.language or client or person.client_language) if person else client
 
-    async def set_language(self, platform: str, platform_id: str, name: str, language: str) -> None:
-        async with self._writing() as session:
-            person = await session.scalar(_person(platform, platform_id))
-            if person is None:
-                session.add(person := Person(platform=platform, platform_id=platform_id, name=name[:255]))
-            person.language = language
+    @writes
+    def set_language(self, session: Session, platform: str, platform_id: str, name: str, language: str) -> None:
+        person = session.scalar(_person(platform, platform_id))
+        if person is None:
+            session.add(person := Person(platform=platform, platform_id=platform_id, name=name[:255]))
+        person.language = language
 
-    async def manner(self, address: Address) -> Manner:
-        with plain_errors():
-            async with self._reading() as session:
-                found = await session.scalar(select(Conversation).where(at(address)))
-                return Manner(found.memory_turns, found.persona) if found else Manner()
+    @reads
+    def manner(self, session: Session, address: Address) -> Manner:
+        found = session.scalar(select(Conversation).where(at(address)))
+        return Manner(found.memory_turns, found.persona) if found else Manner()
 
-    async def set_manner(self, address: Address, manner: Manner) -> None:
-        async with self._writing() as session:
-            found = await session.scalar(select(Conversation).where(at(address)))
-            if found is None:
-                place = {"platform": address.platform, "chat_id": address.chat_id, "thread_id": address.thread_id}
-                session.add(found := Conversation(**place))
-            found.memory_turns, found.persona = manner.memory_turns, manner.persona
+    @writes
+    def set_manner(self, session: Session, address: Address, manner: Manner) -> None:
+        found = session.scalar(select(Conversation).where(at(address)))
+        if found is None:
+            place = {"platform": address.platform, "chat_id": address.chat_id, "thread_id": address.thread_id}
+            session.add(found := Conversation(**place))
+        found.memory_turns, found.persona = manner.memory_turns, manner.persona
 
-    async def turns_since(self, platform: str, platform_id: str, since: datetime) -> int:
+    @reads
+    def turns_since(self, session: Session, platform: str, platform_id: str, since: datetime) -> int:
         """How many messages a person sent since then, and how many answers they had replaced by others."""
         theirs = (Person.platform == platform) & (Person.platform_id == platform_id)
         sent = select(func.count()).select_from(Turn).join(Turn.person).where(theirs, Turn.created_at >= since)
         replaced = select(func.count()).select_from(Answer).join(Turn, Turn.id == Answer.turn_id).join(Turn.person)
         replaced = replaced.where(theirs, Answer.created_at >= since, Answer.is_current.is_(False))
-        with plain_errors():
-            async with self._reading() as session:
-                return (await session.scalar(sent) or 0) + (await session.scalar(replaced) or 0)
+        return (session.scalar(sent) or 0) + (session.scalar(replaced) or 0)
 
-    async def better(self, turn_id: int, address: Address, platform_id: str, text: str) -> bool:
+    @writes
+    def better(self, session: Session, turn_id: int, address: Address, platform_id: str, text: str) -> bool:
         """Keep what a person would rather have read; False if they did not rate an answer of that turn."""
         rated = (
             select(Feedback.id)
@@ -80,75 +73,74 @@ class People:
             .order_by(Feedback.id.desc())
             .limit(1)
         )
-        async with self._writing() as session:
-            found = await session.scalar(rated)
-            if found is None:
-                return False
-            await session.execute(update(Feedback).where(Feedback.id == found).values(better=text))
-            return True
+        found = session.scalar(rated)
+        if found is None:
+            return False
+        session.execute(update(Feedback).where(Feedback.id == found).values(better=text))
+        return True
 
     # --- bot.privacy.PersonalData ---
 
     async def forget(self, platform: str, platform_id: str) -> int:
         """Delete a person with everything they sent and every answer to it; the number of messages that this were."""
         async with self.files.changing:
-            return await self._forget(platform, platform_id)
-
-    async def _forget(self, platform: str, platform_id: str) -> int:
-        async with self._writing() as session:
-            person = await session.scalar(_person(platform, platform_id))
-            if person is None:
-                return 0
-            theirs = select(Turn.id).where(Turn.person_id == person.id)
-            count = await session.scalar(select(func.count()).select_from(theirs.subquery())) or 0
-            places = set(await session.scalars(select(Turn.conversation_id).where(Turn.person_id == person.id)))
-            files = await session.execute(select(Attachment.sha256, Attachment.mime).where(Attachment.turn_id.in_(theirs)))
-            candidates = {(sha256, mime) for sha256, mime in files}
-            await session.execute(delete(Turn).where(Turn.person_id == person.id))
-            await session.execute(delete(Person).where(Person.id == person.id))
-            await _tidy(session, places)
-            digests = [sha256 for sha256, _ in candidates]
-            kept = set(await session.scalars(select(Attachment.sha256).where(Attachment.sha256.in_(digests))))
-        for sha256, mime in candidates:
-            if sha256 not in kept:
+            count, files = await self._forget(platform, platform_id)
+            for sha256, mime in files:
                 await self.files.remove(sha256, mime)
         return count
 
-    async def export(self, platform: str, platform_id: str) -> dict[str, Any]:
+    @writes
+    def _forget(self, session: Session, platform: str, platform_id: str) -> tuple[int, set[tuple[str, str]]]:
+        """The number of messages, and the files (sha256, kind) that nothing refers to any more."""
+        person = session.scalar(_person(platform, platform_id))
+        if person is None:
+            return 0, set()
+        theirs = select(Turn.id).where(Turn.person_id == person.id)
+        count = session.scalar(select(func.count()).select_from(theirs.subquery())) or 0
+        places = set(session.scalars(select(Turn.conversation_id).where(Turn.person_id == person.id)))
+        files = session.execute(select(Attachment.sha256, Attachment.mime).where(Attachment.turn_id.in_(theirs)))
+        candidates = {(sha256, mime) for sha256, mime in files}
+        session.execute(delete(Turn).where(Turn.person_id == person.id))
+        session.execute(delete(Person).where(Person.id == person.id))
+        _tidy(session, places)
+        digests = [sha256 for sha256, _ in candidates]
+        kept = set(session.scalars(select(Attachment.sha256).where(Attachment.sha256.in_(digests))))
+        return count, {(sha256, mime) for sha256, mime in candidates if sha256 not in kept}
+
+    @reads
+    def export(self, session: Session, platform: str, platform_id: str) -> dict[str, Any]:
         """Everything about a person as plain values; `files` of a message are names in the attachments folder."""
-        with plain_errors():
-            async with self._reading() as session:
-                person = await session.scalar(_person(platform, platform_id))
-                if person is None:
-                    return {}
-                query = (
-                    select(Turn)
-                    .where(Turn.person_id == person.id)
-                    .order_by(Turn.id)
-                    .options(
-                        joinedload(Turn.conversation),
-                        selectinload(Turn.attachments).joinedload(Attachment.transcript),
-                        selectinload(Turn.answers),
-                    )
-                )
-                messages = [self._exported(turn) for turn in await session.scalars(query)]
-                ratings = await session.scalars(select(Feedback).where(Feedback.person_id == person.id).order_by(Feedback.id))
-                return {
-                    "person": {
-                        "platform": platform,
-                        "id": platform_id,
-                        "name": person.name,
-                        "language": person.language,
-                        "client_language": person.client_language,
-                        "first_seen": person.created_at.isoformat(),
-                        "last_seen": person.seen_at.isoformat(),
-                    },
-                    "messages": messages,
-                    "ratings": [
-                        {"answer": row.answer_id, "value": row.value, "better": row.better, "at": row.created_at.isoformat()}
-                        for row in ratings
-                    ],
-                }
+        person = session.scalar(_person(platform, platform_id))
+        if person is None:
+            return {}
+        query = (
+            select(Turn)
+            .where(Turn.person_id == person.id)
+            .order_by(Turn.id)
+            .options(
+                joinedload(Turn.conversation),
+                selectinload(Turn.attachments).joinedload(Attachment.transcript),
+                selectinload(Turn.answers),
+            )
+        )
+        messages = [self._exported(turn) for turn in session.scalars(query)]
+        ratings = session.scalars(select(Feedback).where(Feedback.person_id == person.id).order_by(Feedback.id))
+        return {
+            "person": {
+                "platform": platform,
+                "id": platform_id,
+                "name": person.name,
+                "language": person.language,
+                "client_language": person.client_language,
+                "first_seen": person.created_at.isoformat(),
+                "last_seen": person.seen_at.isoformat(),
+            },
+            "messages": messages,
+            "ratings": [
+                {"answer": row.answer_id, "value": row.value, "better": row.better, "at": row.created_at.isoformat()}
+                for row in ratings
+            ],
+        }
 
     def _exported(self, turn: Turn) -> dict[str, Any]:
         return {
@@ -173,14 +165,14 @@ class People:
         }
 
 
-async def _tidy(session: AsyncSession, conversations: set[int]) -> None:
+def _tidy(session: Session, conversations: set[int]) -> None:
     """What is left of conversations that a person took part in: none if it was theirs alone, and no title in their words."""
     for conversation_id in conversations:
-        left = await session.scalar(select(func.count()).select_from(Turn).where(Turn.conversation_id == conversation_id))
+        left = session.scalar(select(func.count()).select_from(Turn).where(Turn.conversation_id == conversation_id))
         if left:
-            await session.execute(update(Conversation).where(Conversation.id == conversation_id).values(title=""))
+            session.execute(update(Conversation).where(Conversation.id == conversation_id).values(title=""))
         else:
-            await session.execute(delete(Conversation).where(Conversation.id == conversation_id))
+            session.execute(delete(Conversation).where(Conversation.id == conversation_id))
 
 
 def _person(platform: str, platform_id: str) -> Any:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 
 from sqlalchemy import Select, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import Session, joinedload
 
 from bot.chat.base import Address
-from bot.store.database import plain_errors
+from bot.store.database import Database, reads, writes
 from bot.store.history import at
 from bot.store.records import TurnPlace
 from bot.store.tables import ClosedChat, Conversation, Turn
@@ -22,24 +20,20 @@ REASON_LENGTH = 255
 class Replies:
     """Part of `bot.store.Store`."""
 
-    _reading: async_sessionmaker[AsyncSession]
+    database: Database
 
-    def _writing(self) -> AbstractAsyncContextManager[AsyncSession]:
-        raise NotImplementedError
-
-    async def shown(self, turn_id: int, reply_ids: Sequence[str], *, told: bool) -> None:
+    @writes
+    def shown(self, session: Session, turn_id: int, reply_ids: Sequence[str], *, told: bool) -> None:
         """Note the messages that show a turn's answer. `told`: they show how it ended, nothing more is to be done."""
-        async with self._writing() as session:
-            values = {"reply_ids": list(reply_ids), "told": told}
-            await session.execute(update(Turn).where(Turn.id == turn_id).values(values))
+        values = {"reply_ids": list(reply_ids), "told": told}
+        session.execute(update(Turn).where(Turn.id == turn_id).values(values))
 
-    async def untold(self, platform: str) -> list[TurnPlace]:
+    @reads
+    def untold(self, session: Session, platform: str) -> list[TurnPlace]:
         """Ended turns whose end nobody was shown: the bot stopped in between, or the platform took nothing. Oldest first."""
         ended = (Conversation.platform == platform) & Turn.state.in_(ENDED) & Turn.told.is_(False)
         query = _places().where(ended).order_by(Turn.id)
-        with plain_errors():
-            async with self._reading() as session:
-                return [_place(turn) for turn in await session.scalars(query)]
+        return [_place(turn) for turn in session.scalars(query)]
 
     async def place_of(self, turn_id: int, address: Address) -> TurnPlace | None:
         """Where a turn of this conversation was asked and answered."""
@@ -52,53 +46,49 @@ class Replies:
     async def newest(self, address: Address) -> TurnPlace | None:
         return await self._one(_places().where(at(address)).order_by(Turn.id.desc()).limit(1))
 
-    async def reword(self, turn_id: int, text: str) -> None:
+    @writes
+    def reword(self, session: Session, turn_id: int, text: str) -> None:
         """The person edited their message."""
-        async with self._writing() as session:
-            await session.execute(update(Turn).where(Turn.id == turn_id).values(text=text))
+        session.execute(update(Turn).where(Turn.id == turn_id).values(text=text))
 
-    async def move_chat(self, platform: str, old: str, new: str) -> None:
+    @writes
+    def move_chat(self, session: Session, platform: str, old: str, new: str) -> None:
         """A chat got another id (Telegram: a group became a supergroup); what was said in it moves along."""
-        async with self._writing() as session:
-            taken = set(
-                await session.scalars(
-                    select(Conversation.thread_id).where(Conversation.platform == platform, Conversation.chat_id == new)
-                )
+        taken = set(
+            session.scalars(
+                select(Conversation.thread_id).where(Conversation.platform == platform, Conversation.chat_id == new)
             )
-            moving = select(Conversation).where(Conversation.platform == platform, Conversation.chat_id == old)
-            for conversation in await session.scalars(moving):
-                if conversation.thread_id not in taken:
-                    conversation.chat_id = new
-                    continue
-                # Somebody wrote under the new id before the move was heard of: its turns join the older ones.
-                target = await session.scalar(select(Conversation.id).where(at(Address(platform, new, conversation.thread_id))))
-                await session.execute(
-                    update(Turn).where(Turn.conversation_id == target).values(conversation_id=conversation.id)
-                )
-                await session.execute(delete(Conversation).where(Conversation.id == target))
-                await session.flush()
+        )
+        moving = select(Conversation).where(Conversation.platform == platform, Conversation.chat_id == old)
+        for conversation in session.scalars(moving):
+            if conversation.thread_id not in taken:
                 conversation.chat_id = new
+                continue
+            # Somebody wrote under the new id before the move was heard of: its turns join the older ones.
+            target = session.scalar(select(Conversation.id).where(at(Address(platform, new, conversation.thread_id))))
+            session.execute(update(Turn).where(Turn.conversation_id == target).values(conversation_id=conversation.id))
+            session.execute(delete(Conversation).where(Conversation.id == target))
+            session.flush()
+            conversation.chat_id = new
 
-    async def close_chat(self, platform: str, chat_id: str, reason: str) -> None:
-        async with self._writing() as session:
-            if not await session.scalar(_closed(platform, chat_id)):
-                session.add(ClosedChat(platform=platform, chat_id=chat_id, reason=reason[:REASON_LENGTH]))
+    @writes
+    def close_chat(self, session: Session, platform: str, chat_id: str, reason: str) -> None:
+        if not session.scalar(_closed(platform, chat_id)):
+            session.add(ClosedChat(platform=platform, chat_id=chat_id, reason=reason[:REASON_LENGTH]))
 
-    async def open_chat(self, platform: str, chat_id: str) -> None:
+    @writes
+    def open_chat(self, session: Session, platform: str, chat_id: str) -> None:
         """Somebody wrote from there again."""
-        async with self._writing() as session:
-            await session.execute(delete(ClosedChat).where(ClosedChat.platform == platform, ClosedChat.chat_id == chat_id))
+        session.execute(delete(ClosedChat).where(ClosedChat.platform == platform, ClosedChat.chat_id == chat_id))
 
-    async def closed_chats(self, platform: str) -> set[str]:
-        with plain_errors():
-            async with self._reading() as session:
-                return set(await session.scalars(select(ClosedChat.chat_id).where(ClosedChat.platform == platform)))
+    @reads
+    def closed_chats(self, session: Session, platform: str) -> set[str]:
+        return set(session.scalars(select(ClosedChat.chat_id).where(ClosedChat.platform == platform)))
 
-    async def _one(self, query: Select[Turn]) -> TurnPlace | None:
-        with plain_errors():
-            async with self._reading() as session:
-                turn = await session.scalar(query)
-                return None if turn is None else _place(turn)
+    @reads
+    def _one(self, session: Session, query: Select[Turn]) -> TurnPlace | None:
+        turn = session.scalar(query)
+        return None if turn is None else _place(turn)
 
 
 def _places() -> Select[Turn]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import Session, joinedload
 
 from bot.chat.base import Address, Incoming, Sender
-from bot.store.database import WRITES, open_engine, plain_errors
+from bot.store.database import Database, open_engine, reads, writes
 from bot.store.files import AttachmentFiles
 from bot.store.history import ANSWERED, HistoryReads, at
 from bot.store.migrate import require_current
@@ -36,15 +34,9 @@ UNFINISHED = ("received", "running")
 class Store(HistoryReads, Replies, People):
     """The database and the folder of attachments. Methods raise `bot.errors.StoreError` when these fail."""
 
-    def __init__(self, engine: AsyncEngine, files: AttachmentFiles) -> None:
+    def __init__(self, database: Database, files: AttachmentFiles) -> None:
+        self.database = database
         self.files = files
-        self._engine = engine
-        self._reading = async_sessionmaker(engine, expire_on_commit=False)
-        self._sessions = async_sessionmaker(engine.execution_options(**{WRITES: True}), expire_on_commit=False)
-        # SQLite has one writer at a time, and makes the others sleep and look again: they queue here, in their order.
-        self._turn_to_write: AbstractAsyncContextManager[object] = (
-            asyncio.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        )
 
     @classmethod
     async def open(cls, url: str, attachments: Path) -> Self:
@@ -55,20 +47,14 @@ class Store(HistoryReads, Replies, People):
         """
         engine = open_engine(url)
         try:
-            await require_current(engine)
+            await asyncio.to_thread(require_current, engine)
         except BaseException:
-            await engine.dispose()
+            engine.dispose()
             raise
-        return cls(engine, AttachmentFiles(attachments))
+        return cls(Database(engine), AttachmentFiles(attachments))
 
     async def close(self) -> None:
-        await self._engine.dispose()
-
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[AsyncSession]:
-        with plain_errors():
-            async with self._turn_to_write, self._sessions.begin() as session:
-                yield session
+        await self.database.close()
 
     # --- A turn, from what was sent to its answer ---
 
@@ -80,25 +66,25 @@ class Store(HistoryReads, Replies, People):
             # PostgreSQL: another turn of the same new person or conversation was stored at the same time.
             return await self._receive(incoming, request_id)
 
-    async def _receive(self, incoming: Incoming, request_id: str) -> StoredTurn:
-        async with self._writing() as session:
-            person = await _person(session, incoming.address.platform, incoming.sender)
-            conversation = await _conversation(session, incoming.address)
-            conversation.group_chat = incoming.group
-            conversation.updated_at = now()
-            conversation.title = conversation.title or title(incoming.text)
-            turn = Turn(
-                conversation=conversation,
-                person=person,
-                message_id=incoming.message_id,
-                task=incoming.task,
-                text=incoming.text,
-                pending_files=len(incoming.files),
-                request_id=request_id,
-            )
-            session.add(turn)
-            await session.flush()
-            return _stored(turn)
+    @writes
+    def _receive(self, session: Session, incoming: Incoming, request_id: str) -> StoredTurn:
+        person = _person(session, incoming.address.platform, incoming.sender)
+        conversation = _conversation(session, incoming.address)
+        conversation.group_chat = incoming.group
+        conversation.updated_at = now()
+        conversation.title = conversation.title or title(incoming.text)
+        turn = Turn(
+            conversation=conversation,
+            person=person,
+            message_id=incoming.message_id,
+            task=incoming.task,
+            text=incoming.text,
+            pending_files=len(incoming.files),
+            request_id=request_id,
+        )
+        session.add(turn)
+        session.flush()
+        return _stored(turn)
 
     async def take_in(self, turn_id: int, media: Sequence[Media], notices: Sequence[str]) -> None:
         """Store the files of a turn, all at once, and the sentences about those that were refused."""
@@ -106,88 +92,91 @@ class Store(HistoryReads, Replies, People):
             digests = [await self.files.put(item.data, item.mime) for item in media]
             await self._note_files(turn_id, media, digests, notices)
 
-    async def _note_files(self, turn_id: int, media: Sequence[Media], digests: Sequence[str], notices: Sequence[str]) -> None:
-        async with self._writing() as session:
-            turn = await session.get_one(Turn, turn_id)
-            turn.pending_files = 0
-            turn.notices = [*turn.notices, *notices]
-            for item, sha256 in zip(media, digests, strict=True):
-                session.add(
-                    Attachment(
-                        turn_id=turn_id,
-                        kind=item.kind,
-                        name=item.name,
-                        mime=item.mime,
-                        sha256=sha256,
-                        size=len(item.data),
-                        width=item.width,
-                        height=item.height,
-                        duration=item.duration,
-                    )
+    @writes
+    def _note_files(
+        self, session: Session, turn_id: int, media: Sequence[Media], digests: Sequence[str], notices: Sequence[str]
+    ) -> None:
+        turn = session.get_one(Turn, turn_id)
+        turn.pending_files = 0
+        turn.notices = [*turn.notices, *notices]
+        for item, sha256 in zip(media, digests, strict=True):
+            session.add(
+                Attachment(
+                    turn_id=turn_id,
+                    kind=item.kind,
+                    name=item.name,
+                    mime=item.mime,
+                    sha256=sha256,
+                    size=len(item.data),
+                    width=item.width,
+                    height=item.height,
+                    duration=item.duration,
                 )
-                await session.flush()  # ids in the order in which the files were sent
-
-    async def begin(self, turn_id: int, request_id: str) -> None:
-        """Mark a turn as being answered, and count the attempt."""
-        async with self._writing() as session:
-            turn = await session.get_one(Turn, turn_id)
-            turn.state = "running"
-            turn.attempts += 1
-            turn.request_id = request_id
-
-    async def add_notice(self, turn_id: int, sentence: str) -> None:
-        async with self._writing() as session:
-            turn = await session.get_one(Turn, turn_id)
-            turn.notices = [*turn.notices, sentence]
-
-    async def add_transcript(self, attachment_id: int, text: str, language: str) -> None:
-        async with self._writing() as session:
-            session.add(Transcript(attachment_id=attachment_id, text=text, language=language[:16]))
-            conversation = await session.scalar(
-                select(Conversation).join(Turn).join(Attachment).where(Attachment.id == attachment_id)
             )
-            if conversation is not None and not conversation.title:
-                conversation.title = title(text)
+            session.flush()  # ids in the order in which the files were sent
 
-    async def finish(self, turn_id: int, answer: AnswerRecord) -> None:
+    @writes
+    def begin(self, session: Session, turn_id: int, request_id: str) -> None:
+        """Mark a turn as being answered, and count the attempt."""
+        turn = session.get_one(Turn, turn_id)
+        turn.state = "running"
+        turn.attempts += 1
+        turn.request_id = request_id
+
+    @writes
+    def add_notice(self, session: Session, turn_id: int, sentence: str) -> None:
+        turn = session.get_one(Turn, turn_id)
+        turn.notices = [*turn.notices, sentence]
+
+    @writes
+    def add_transcript(self, session: Session, attachment_id: int, text: str, language: str) -> None:
+        session.add(Transcript(attachment_id=attachment_id, text=text, language=language[:16]))
+        conversation = session.scalar(select(Conversation).join(Turn).join(Attachment).where(Attachment.id == attachment_id))
+        if conversation is not None and not conversation.title:
+            conversation.title = title(text)
+
+    @writes
+    def finish(self, session: Session, turn_id: int, answer: AnswerRecord) -> None:
         """Store an answer as the turn's current one; older ones are kept. A stop before the first word leaves no answer."""
-        async with self._writing() as session:
-            turn = await session.get_one(Turn, turn_id, options=[joinedload(Turn.conversation)])
-            kept = not answer.text and await _has_answer(session, turn_id)
-            if answer.text:
-                await _replace_answer(session, turn_id, answer)
-            turn.state = "stopped" if answer.stopped and not kept else "finished"
-            turn.failure = turn.failure_code = None
-            turn.finished_at = turn.conversation.updated_at = now()
+        turn = session.get_one(Turn, turn_id, options=[joinedload(Turn.conversation)])
+        kept = not answer.text and _has_answer(session, turn_id)
+        if answer.text:
+            _replace_answer(session, turn_id, answer)
+        turn.state = "stopped" if answer.stopped and not kept else "finished"
+        turn.failure = turn.failure_code = None
+        turn.finished_at = turn.conversation.updated_at = now()
 
-    async def fail(self, turn_id: int, sentence: str, code: str, partial: AnswerRecord, *, keep_answer: bool = False) -> None:
+    @writes
+    def fail(
+        self, session: Session, turn_id: int, sentence: str, code: str, partial: AnswerRecord, *, keep_answer: bool = False
+    ) -> None:
         """Store why a turn was not answered, and what was written of it.
 
         `keep_answer`: it was answered before, and only another answer failed: the old one stays, with the sentence beside it.
         """
-        async with self._writing() as session:
-            turn = await session.get_one(Turn, turn_id)
-            turn.finished_at = now()
-            turn.failure, turn.failure_code = sentence, code
-            before = await session.scalar(select(Answer).where(Answer.turn_id == turn_id, Answer.is_current))
-            if keep_answer and before is not None:
-                turn.state = "stopped" if before.stopped else "finished"
-                return
-            turn.state = "failed"
-            if partial.text:
-                await _replace_answer(session, turn_id, partial)
+        turn = session.get_one(Turn, turn_id)
+        turn.finished_at = now()
+        turn.failure, turn.failure_code = sentence, code
+        before = session.scalar(select(Answer).where(Answer.turn_id == turn_id, Answer.is_current))
+        if keep_answer and before is not None:
+            turn.state = "stopped" if before.stopped else "finished"
+            return
+        turn.state = "failed"
+        if partial.text:
+            _replace_answer(session, turn_id, partial)
 
-    async def ask_again(self, turn_id: int, address: Address, request_id: str) -> StoredTurn | None:
+    @writes
+    def ask_again(self, session: Session, turn_id: int, address: Address, request_id: str) -> StoredTurn | None:
         """Put an ended turn of this conversation back among those to be answered; None if it is not there."""
-        async with self._writing() as session:
-            turn = await session.scalar(_whole_turn().join(Turn.conversation).where(Turn.id == turn_id, at(address)))
-            if turn is None:
-                return None
-            answered = turn.state in ANSWERED and await _has_answer(session, turn_id)
-            turn.state, turn.attempts, turn.request_id, turn.told = "received", 0, request_id, False
-            return replace(_stored(turn), answered=answered)
+        turn = session.scalar(_whole_turn().join(Turn.conversation).where(Turn.id == turn_id, at(address)))
+        if turn is None:
+            return None
+        answered = turn.state in ANSWERED and _has_answer(session, turn_id)
+        turn.state, turn.attempts, turn.request_id, turn.told = "received", 0, request_id, False
+        return replace(_stored(turn), answered=answered)
 
-    async def unfinished(self, platforms: Collection[str]) -> list[StoredTurn]:
+    @reads
+    def unfinished(self, session: Session, platforms: Collection[str]) -> list[StoredTurn]:
         """Turns on these platforms that a restart interrupted, oldest first."""
         query = (
             _whole_turn()
@@ -195,25 +184,23 @@ class Store(HistoryReads, Replies, People):
             .where(Turn.state.in_(UNFINISHED), Conversation.platform.in_(platforms))
             .order_by(Turn.id)
         )
-        with plain_errors():
-            async with self._reading() as session:
-                turns = list(await session.scalars(query))
-                return [replace(_stored(turn), answered=await _has_answer(session, turn.id)) for turn in turns]
+        turns = list(session.scalars(query))
+        return [replace(_stored(turn), answered=_has_answer(session, turn.id)) for turn in turns]
 
     # --- What a turn needs to be answered ---
 
-    async def voices(self, turn_id: int) -> list[StoredVoice]:
+    @reads
+    def voices(self, session: Session, turn_id: int) -> list[StoredVoice]:
         query = (
             select(Attachment)
             .where(Attachment.turn_id == turn_id, Attachment.kind == "voice")
             .order_by(Attachment.id)
             .options(joinedload(Attachment.transcript))
         )
-        with plain_errors():
-            async with self._reading() as session:
-                return [self._voice(row) for row in await session.scalars(query)]
+        return [self._voice(row) for row in session.scalars(query)]
 
-    async def answer(self, turn_id: int, address: Address) -> AnswerRecord | None:
+    @reads
+    def answer(self, session: Session, turn_id: int, address: Address) -> AnswerRecord | None:
         """The current answer of a turn with its hints, timings and token counts."""
         query = (
             select(Answer)
@@ -221,42 +208,40 @@ class Store(HistoryReads, Replies, People):
             .join(Turn.conversation)
             .where(Answer.turn_id == turn_id, Answer.is_current, at(address))
         )
-        with plain_errors():
-            async with self._reading() as session:
-                row = await session.scalar(query)
-                return None if row is None else _answer_record(row)
+        row = session.scalar(query)
+        return None if row is None else _answer_record(row)
 
     # --- What people decide about a conversation ---
 
-    async def rate(self, turn_id: int, address: Address, sender: Sender, value: int) -> bool:
+    @writes
+    def rate(self, session: Session, turn_id: int, address: Address, sender: Sender, value: int) -> bool:
         """Set (1, -1) or take back (0) a person's rating of a turn's current answer; False if there is none at this address."""
-        async with self._writing() as session:
-            answer_id = await session.scalar(
-                select(Answer.id)
-                .join(Turn, Turn.id == Answer.turn_id)
-                .join(Turn.conversation)
-                .where(Answer.turn_id == turn_id, Answer.is_current, at(address))
-            )
-            if answer_id is None:
-                return False
-            person = await _person(session, address.platform, sender)
-            await session.flush()
-            given = (Feedback.answer_id == answer_id) & (Feedback.person_id == person.id)
-            if value == 0:
-                await session.execute(delete(Feedback).where(given))
-            elif (feedback := await session.scalar(select(Feedback).where(given))) is not None:
-                feedback.value, feedback.created_at = value, now()
-            else:
-                session.add(Feedback(answer_id=answer_id, person_id=person.id, value=value))
-            return True
+        answer_id = session.scalar(
+            select(Answer.id)
+            .join(Turn, Turn.id == Answer.turn_id)
+            .join(Turn.conversation)
+            .where(Answer.turn_id == turn_id, Answer.is_current, at(address))
+        )
+        if answer_id is None:
+            return False
+        person = _person(session, address.platform, sender)
+        session.flush()
+        given = (Feedback.answer_id == answer_id) & (Feedback.person_id == person.id)
+        if value == 0:
+            session.execute(delete(Feedback).where(given))
+        elif (feedback := session.scalar(select(Feedback).where(given))) is not None:
+            feedback.value, feedback.created_at = value, now()
+        else:
+            session.add(Feedback(answer_id=answer_id, person_id=person.id, value=value))
+        return True
 
-    async def reset(self, address: Address) -> None:
+    @writes
+    def reset(self, session: Session, address: Address) -> None:
         """Leave everything said so far out of later prompts. Nothing is deleted."""
-        async with self._writing() as session:
-            conversation = await session.scalar(select(Conversation).where(at(address)))
-            if conversation is not None:
-                newest = await session.scalar(select(func.max(Turn.id)).where(Turn.conversation_id == conversation.id))
-                conversation.reset_turn_id = newest or 0
+        conversation = session.scalar(select(Conversation).where(at(address)))
+        if conversation is not None:
+            newest = session.scalar(select(func.max(Turn.id)).where(Turn.conversation_id == conversation.id))
+            conversation.reset_turn_id = newest or 0
 
     # --- Rows to values ---
 
@@ -298,9 +283,9 @@ def _stored(turn: Turn) -> StoredTurn:
     )
 
 
-async def _person(session: AsyncSession, platform: str, sender: Sender) -> Person:
+def _person(session: Session, platform: str, sender: Sender) -> Person:
     """The person's row, with the name that the platform gives now."""
-    person = await session.scalar(select(Person).where(Person.platform == platform, Person.platform_id == sender.platform_id))
+    person = session.scalar(select(Person).where(Person.platform == platform, Person.platform_id == sender.platform_id))
     if person is None:
         person = Person(platform=platform, platform_id=sender.platform_id)
         session.add(person)
@@ -309,20 +294,20 @@ async def _person(session: AsyncSession, platform: str, sender: Sender) -> Perso
     return person
 
 
-async def _conversation(session: AsyncSession, address: Address) -> Conversation:
-    conversation = await session.scalar(select(Conversation).where(at(address)))
+def _conversation(session: Session, address: Address) -> Conversation:
+    conversation = session.scalar(select(Conversation).where(at(address)))
     if conversation is None:
         conversation = Conversation(platform=address.platform, chat_id=address.chat_id, thread_id=address.thread_id)
         session.add(conversation)
     return conversation
 
 
-async def _has_answer(session: AsyncSession, turn_id: int) -> bool:
-    return await session.scalar(select(Answer.id).where(Answer.turn_id == turn_id, Answer.is_current)) is not None
+def _has_answer(session: Session, turn_id: int) -> bool:
+    return session.scalar(select(Answer.id).where(Answer.turn_id == turn_id, Answer.is_current)) is not None
 
 
-async def _replace_answer(session: AsyncSession, turn_id: int, answer: AnswerRecord) -> None:
-    await session.execute(update(Answer).where(Answer.turn_id == turn_id, Answer.is_current).values(is_current=False))
+def _replace_answer(session: Session, turn_id: int, answer: AnswerRecord) -> None:
+    session.execute(update(Answer).where(Answer.turn_id == turn_id, Answer.is_current).values(is_current=False))
     session.add(
         Answer(
             turn_id=turn_id,

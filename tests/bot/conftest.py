@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import socket
@@ -30,7 +29,7 @@ NOBODY = 65534
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Migrated once, copied for each test."""
     folder = tmp_path_factory.mktemp("database")
-    asyncio.run(migrate.upgrade(f"sqlite+aiosqlite:///{folder / 'jnana.db'}", folder / "backups"))
+    migrate.upgrade(f"sqlite:///{folder / 'jnana.db'}", folder / "backups")
     return folder / "jnana.db"
 
 

@@ -25,7 +25,7 @@ def test_defaults_need_no_env_file(tmp_path: Path) -> None:
     settings = load_settings()
     assert settings.jnana_home == tmp_path / "home"
     assert settings.jnana_home.is_dir()
-    assert settings.database == f"sqlite+aiosqlite:///{tmp_path / 'home' / 'jnana.db'}"
+    assert settings.database == f"sqlite:///{tmp_path / 'home' / 'jnana.db'}"
 
 
 def test_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +59,7 @@ def test_model_url_must_be_http() -> None:
 
 
 def test_secrets_show_nowhere() -> None:
-    Path(".env").write_text("DISCORD_TOKEN=hunter2\nWEB_PASSWORD=hunter2\nDATABASE_URL=postgresql+asyncpg://u:hunter2@h/d")
+    Path(".env").write_text("DISCORD_TOKEN=hunter2\nWEB_PASSWORD=hunter2\nDATABASE_URL=postgresql+psycopg://u:hunter2@h/d")
     settings = load_settings()
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in str(settings.model_dump())

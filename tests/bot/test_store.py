@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sqlite3
+import threading
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from bot.chat.base import Address
 from bot.errors import DatabaseNewer, DatabaseOutdated, DiskFull, ReadOnly, StoreError
@@ -21,7 +23,7 @@ from bot.settings import Settings
 from bot.store import AnswerRecord, Store, migrate
 from bot.store.database import open_engine
 from bot.store.files import AttachmentFiles
-from bot.store.tables import Base
+from bot.store.tables import Base, ClosedChat
 from tests.bot.sending import ANN, BOB, ELSEWHERE, HERE, message
 
 JPEG = Media("picture", "cat.jpg", b"not really a cat", "image/jpeg", width=4, height=3)
@@ -156,45 +158,72 @@ async def test_many_turns_at_once_do_not_lock_each_other_out(store: Store) -> No
     assert len(set(turn_ids)) == 40
 
 
+async def test_a_transaction_whose_waiter_is_cancelled_is_whole_or_not_at_all(
+    store: Store, settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Stopping the bot cancels what waits for the store: nothing is left halfway, and the log shows no traceback."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def slowly(session: Session) -> None:
+        session.add(ClosedChat(platform="discord", chat_id="1", reason="begun"))
+        session.flush()
+        begun.set()
+        may_end.wait(10)
+        session.add(ClosedChat(platform="discord", chat_id="2", reason="begun"))
+
+    first = asyncio.create_task(store.database.write(slowly))
+    second = asyncio.create_task(store.close_chat("discord", "3", "was still waiting"))
+    await asyncio.to_thread(begun.wait, 10)
+    for task in (first, second):
+        task.cancel()
+    assert [type(end) for end in await asyncio.gather(first, second, return_exceptions=True)] == [asyncio.CancelledError] * 2
+    may_end.set()
+    await store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await store.closed_chats("discord")
+    reopened = await Store.open(settings.database, settings.attachments)
+    assert await reopened.closed_chats("discord") == {"1", "2"}
+    await reopened.close()
+    assert not caplog.records
+
+
 # --- The database itself ---
 
 
 async def test_every_connection_has_the_settings(settings: Settings) -> None:
     engine = open_engine(settings.database)
-    connections = [await engine.connect() for _ in range(3)]
+    connections = [engine.connect() for _ in range(3)]
     for connection in connections:
         values = [
-            (await connection.execute(text(f"PRAGMA {name}"))).scalar()
+            connection.execute(text(f"PRAGMA {name}")).scalar()
             for name in ("foreign_keys", "journal_mode", "busy_timeout", "synchronous")
         ]
         assert values == [1, "wal", 30_000, 1]
-        await connection.close()
-    await engine.dispose()
+        connection.close()
+    engine.dispose()
 
 
 async def test_migrations_make_what_the_tables_say(settings: Settings) -> None:
     engine = open_engine(settings.database)
-    async with engine.connect() as connection:
+    with engine.connect() as connection:
         options = {"compare_type": True, "compare_server_default": True}
-        difference = await connection.run_sync(
-            lambda sync: compare_metadata(MigrationContext.configure(sync, opts=options), Base.metadata)
-        )
-    await engine.dispose()
+        difference = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
+    engine.dispose()
     assert difference == []
 
 
 async def test_upgrade_makes_a_database_and_does_nothing_the_second_time(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'a % b.db'}"
-    first = await migrate.upgrade(url, tmp_path / "backups")
+    url = f"sqlite:///{tmp_path / 'a % b.db'}"
+    first = migrate.upgrade(url, tmp_path / "backups")
     assert (first.before, first.backup) == (None, None)
-    assert (await migrate.upgrade(url, tmp_path / "backups")).before == first.after
+    assert (migrate.upgrade(url, tmp_path / "backups")).before == first.after
     assert not (tmp_path / "backups").exists()
 
 
 async def test_an_older_database_is_saved_before_it_is_changed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "_known_revision", lambda before: "head")
     monkeypatch.setattr(migrate, "_migrate", lambda connection: connection.execute(text("CREATE TABLE half_done (id INTEGER)")))
-    done = await migrate.upgrade(settings.database, settings.backups)
+    done = migrate.upgrade(settings.database, settings.backups)
     assert done.backup is not None
     with closing(sqlite3.connect(done.backup)) as copy:
         tables = {row[0] for row in copy.execute("select name from sqlite_master")}
@@ -210,7 +239,7 @@ async def test_a_failed_migration_changes_nothing(settings: Settings, monkeypatc
     monkeypatch.setattr(migrate, "_known_revision", lambda before: "head")
     monkeypatch.setattr(migrate, "_migrate", fail_halfway)
     with pytest.raises(StoreError):
-        await migrate.upgrade(settings.database, settings.backups)
+        migrate.upgrade(settings.database, settings.backups)
     with closing(sqlite3.connect(settings.jnana_home / "jnana.db")) as connection:
         assert connection.execute("select count(*) from sqlite_master where name = 'half_done'").fetchone() == (0,)
 
@@ -223,29 +252,29 @@ async def test_an_old_database_is_not_opened_before_it_is_upgraded(settings: Set
 
 async def test_a_database_from_a_newer_version_is_left_alone(settings: Settings) -> None:
     sql(settings, "update alembic_version set version_num = 'from_the_future'")
-    for attempt in (
-        Store.open(settings.database, settings.attachments),
-        migrate.upgrade(settings.database, settings.backups),
-        migrate.check(settings.database, settings.attachments),
-    ):
-        with pytest.raises(DatabaseNewer, match="newer version of Jñāna"):
-            await attempt
+    newer = "newer version of Jñāna"
+    with pytest.raises(DatabaseNewer, match=newer):
+        await Store.open(settings.database, settings.attachments)
+    with pytest.raises(DatabaseNewer, match=newer):
+        migrate.upgrade(settings.database, settings.backups)
+    with pytest.raises(DatabaseNewer, match=newer):
+        migrate.check(settings.database, settings.attachments)
 
 
 async def test_a_file_that_is_no_database_is_told(settings: Settings) -> None:
     (settings.jnana_home / "jnana.db").write_bytes(b"something else entirely " * 100)
     with pytest.raises(StoreError, match="is not a database"):
-        await migrate.upgrade(settings.database, settings.backups)
+        migrate.upgrade(settings.database, settings.backups)
 
 
 async def test_a_database_that_cannot_be_had_is_told(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"asyncpg, which is not installed|cannot be reached"):
-        await migrate.upgrade("postgresql+asyncpg://nobody@127.0.0.1:1/none", tmp_path)
+    with pytest.raises(StoreError, match=r"psycopg, which is not installed|cannot be reached"):
+        migrate.upgrade("postgresql+psycopg://nobody@127.0.0.1:1/none", tmp_path)
 
 
 async def test_backups_are_whole_and_stay(store: Store, settings: Settings) -> None:
     await answered(store)
-    made = [await migrate.backup(settings.database, settings.backups) for _ in range(migrate.BACKUPS_KEPT + 2)]
+    made = [migrate.backup(settings.database, settings.backups) for _ in range(migrate.BACKUPS_KEPT + 2)]
     assert sorted(settings.backups.iterdir()) == made
     with closing(sqlite3.connect(made[-1])) as copy:
         assert copy.execute("select text from answers").fetchall() == [("Because.",)]
@@ -254,22 +283,22 @@ async def test_backups_are_whole_and_stay(store: Store, settings: Settings) -> N
 async def test_of_the_copies_before_upgrades_the_newest_stay(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "_known_revision", lambda before: "head")
     monkeypatch.setattr(migrate, "_migrate", lambda connection: None)
-    own = await migrate.backup(settings.database, settings.backups)
-    made = [(await migrate.upgrade(settings.database, settings.backups)).backup for _ in range(migrate.BACKUPS_KEPT + 2)]
+    own = migrate.backup(settings.database, settings.backups)
+    made = [(migrate.upgrade(settings.database, settings.backups)).backup for _ in range(migrate.BACKUPS_KEPT + 2)]
     assert sorted(settings.backups.iterdir()) == [own, *made[2:]]
 
 
 async def test_backup_without_a_database_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="nothing to back up"):
-        await migrate.backup(f"sqlite+aiosqlite:///{tmp_path / 'none.db'}", tmp_path)
+        migrate.backup(f"sqlite:///{tmp_path / 'none.db'}", tmp_path)
     with pytest.raises(StoreError, match="pg_dump"):
-        await migrate.backup("postgresql+asyncpg://host/name", tmp_path)
+        migrate.backup("postgresql+psycopg://host/name", tmp_path)
 
 
 async def test_check_finds_nothing_wrong_with_a_healthy_store(store: Store, settings: Settings) -> None:
     turn = await store.receive(message("Look"), "r")
     await store.take_in(turn.turn_id, [JPEG], [])
-    found = await migrate.check(settings.database, settings.attachments)
+    found = migrate.check(settings.database, settings.attachments)
     assert (found.problems, found.orphans, found.attachments) == ([], [], 1)
 
 
@@ -282,7 +311,7 @@ async def test_check_finds_damage(store: Store, settings: Settings) -> None:
     changed.write_bytes(b"something else!!")
     (settings.attachments / "stray").write_bytes(b"")
     sql(settings, "update turns set person_id = 99")
-    found = await migrate.check(settings.database, settings.attachments)
+    found = migrate.check(settings.database, settings.attachments)
     assert sorted(found.problems) == sorted(
         [
             "Row 1 of table turns refers to a missing row of people.",
@@ -295,7 +324,7 @@ async def test_check_finds_damage(store: Store, settings: Settings) -> None:
 
 async def test_a_read_only_folder_is_told_in_one_sentence(empty_database: Path, tmp_path: Path, read_only_folder: Path) -> None:
     with pytest.raises(ReadOnly, match="cannot be opened or created"):
-        await migrate.upgrade(f"sqlite+aiosqlite:///{read_only_folder / 'jnana.db'}", tmp_path)
+        migrate.upgrade(f"sqlite:///{read_only_folder / 'jnana.db'}", tmp_path)
     with pytest.raises(ReadOnly, match="read-only"):
         await AttachmentFiles(read_only_folder).put(b"x", "image/png")
 
@@ -313,9 +342,7 @@ async def test_a_full_disk_is_told_and_leaves_no_half_written_file(
 
 
 async def test_a_full_database_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with store._sessions.begin() as session:
-        await session.execute(text("PRAGMA max_page_count = 1"))
-        await session.commit()
+    await store.database.write(lambda session: session.execute(text("PRAGMA max_page_count = 1")))
     with pytest.raises(DiskFull):
         await store.receive(message("x" * 1_000_000), "r")
 
@@ -323,4 +350,4 @@ async def test_a_full_database_is_told(store: Store, monkeypatch: pytest.MonkeyP
 def test_what_people_wrote_is_in_no_error(settings: Settings) -> None:
     """Errors end up in logs."""
     engine = open_engine(settings.database)
-    assert engine.sync_engine.hide_parameters
+    assert engine.hide_parameters

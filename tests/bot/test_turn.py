@@ -294,7 +294,7 @@ async def test_a_turn_has_a_time_limit_and_keeps_what_was_written(
 
 
 async def test_a_store_that_fails_costs_a_sentence(turns: Turns, store: Store) -> None:
-    await store.close()
+    store.database.engine.dispose()
     await asyncio.to_thread(_break_database, store)
     with pytest.raises(NotStored, match="cannot store"):
         await turns.start(message("hello"))
