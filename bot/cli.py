@@ -88,7 +88,7 @@ def upgrade() -> None:
     from bot.store import migrate
 
     settings = _settings()
-    done = migrate.upgrade(settings.database, settings.backups)
+    done = _wait(asyncio.to_thread(migrate.upgrade, settings.database, settings.backups))
     if done.before == done.after:
         print_line(f"The database is at revision {done.after}, the newest.")
     else:
@@ -103,7 +103,7 @@ def backup() -> None:
     from bot.store import migrate
 
     settings = _settings()
-    print_line(f"Copied to {migrate.backup(settings.database, settings.backups)}")
+    print_line(f"Copied to {_wait(asyncio.to_thread(migrate.backup, settings.database, settings.backups))}")
 
 
 @database.command()
@@ -112,7 +112,7 @@ def check() -> None:
     from bot.store import migrate
 
     settings = _settings()
-    found = migrate.check(settings.database, settings.attachments)
+    found = _wait(asyncio.to_thread(migrate.check, settings.database, settings.attachments))
     for line in found.problems:
         print_line(line)
     if found.orphans:
