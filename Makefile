@@ -34,7 +34,7 @@ format: setup
 
 ## make lock    resolve the newest allowed versions into requirements/lock.txt (needs uv)
 lock:
-	uv pip compile pyproject.toml --extra bot --extra model --extra dev --universal --python-version 3.11 \
+	uv pip compile pyproject.toml --extra bot --extra model --extra training --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-package torch --no-header --upgrade --output-file requirements/lock.txt
 
 ## make clean   remove what set-up made (.venv); your data folder stays

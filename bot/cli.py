@@ -2,7 +2,7 @@
 
 Exit codes: 0 done · 1 failed (one sentence on standard error) · 2 wrong settings or arguments · 130 interrupted.
 
-The commands of model/ hang on this one and are imported only when they are called, so that a bot on a machine without torch
+The commands of model/ and training/ hang on this one and are imported only when they are called, so that a bot on a machine without torch
 lists them all the same.
 """
 
@@ -152,6 +152,8 @@ def _later(module: str, name: str, help_text: str) -> None:
 
 _later("model.cli", "serve", "Start only the model worker, an OpenAI-compatible server.")
 _later("model.cli", "models", "The presets: where their weights are, size, licence, state; get them.")
+_later("training.cli", "train", "Make the mind: pretrain, align, instruct, and plan what that costs.")
+_later("training.cli", "data", "What training learns from: check it, prepare it.")
 
 
 def print_line(line: str) -> None:

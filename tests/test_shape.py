@@ -36,6 +36,11 @@ def test_bot_never_imports_the_mind(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sources("model"), ids=str)
 def test_model_never_imports_the_bot(path: Path) -> None:
+    assert not imported(path) & {"bot", "training"}
+
+
+@pytest.mark.parametrize("path", sources("training"), ids=str)
+def test_training_never_imports_the_bot(path: Path) -> None:
     assert "bot" not in imported(path)
 
 
@@ -45,14 +50,14 @@ def test_the_whole_bot_loads_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-@pytest.mark.parametrize("path", sources("bot", "model", "migrations", "benchmarks", "tests"), ids=str)
+@pytest.mark.parametrize("path", sources("bot", "model", "training", "migrations", "benchmarks", "tests"), ids=str)
 def test_files_stay_readable_in_one_sitting(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= LINES_AT_MOST
 
 
 def test_nothing_is_unpickled() -> None:
     """Weights are safetensors; what others ship as .pth is read with weights_only."""
-    for path in sources("bot", "model"):
+    for path in sources("bot", "model", "training"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {"torch.load", "pickle.load", "pickle.loads"}:
                 assert any(k.arg == "weights_only" and ast.unparse(k.value) == "True" for k in node.keywords), path

@@ -1,0 +1,292 @@
+"""What a run is told: YAML files with typed keys, all mistakes reported at once.
+
+A preset is a file in training/presets, `<stage>-<name>.yaml`; `jnana train <stage> <name or path> --set key.sub=value`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from training.errors import Mistakes, TrainingError
+
+PRESETS = Path(__file__).parent / "presets"
+
+Stage = Literal["pretrain", "align", "instruct"]
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Section(BaseModel):
+    """Unknown keys are mistakes: a misspelt one would silently train something else."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Optimizer(Section):
+    """AdamW (https://arxiv.org/abs/1711.05101); norms and biases do not decay."""
+
+    lr: Rate
+    """At the end of the warm-up."""
+    min_lr: Annotated[float, Field(ge=0)] = 0.0
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    """Optimizer steps, not micro-batches."""
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    betas: tuple[Rate, Rate] = (0.9, 0.999)
+    eps: Annotated[float, Field(gt=0)] = 1e-8
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest norm of the gradients; null: not clipped."""
+
+
+class Batch(Section):
+    """`size` examples make an optimizer step; each device takes `micro` of them at a time."""
+
+    size: Positive
+    micro: Positive
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.size % self.micro:
+            raise ValueError(f"size ({self.size}) must be a multiple of micro ({self.micro})")
+        return self
+
+
+class Checkpoints(Section):
+    every: Positive
+    """Steps."""
+    keep: Positive = 2
+    """The newest ones; older are deleted."""
+
+
+class Validation(Section):
+    every: Positive
+    """Steps."""
+    examples: Positive = 512
+    """The first ones of the validation data; the same each time."""
+    samples: Annotated[int, Field(ge=0)] = 4
+    """Answers written out each time, for the report."""
+
+
+class Run(Section):
+    """What all stages have in common."""
+
+    stage: Stage
+    seed: int = 1
+    steps: Positive | None = None
+    """Optimizer steps; or give `epochs`."""
+    epochs: Annotated[float, Field(gt=0)] | None = None
+    batch: Batch
+    optimizer: Optimizer
+    checkpoints: Checkpoints
+    validation: Validation
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """What the networks compute in; trained weights and the optimizer stay fp32."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads a process; 0: all cores, shared among the processes."""
+    workers: Annotated[int, Field(ge=0)] = 0
+    """Threads that prepare batches ahead."""
+    gradient_checkpointing: bool = False
+    """Computes activations twice instead of keeping them: less memory, a third more time."""
+    compile: bool = False
+    """torch.compile: minutes at the start, faster steps on a GPU."""
+    fsdp: bool = False
+    """Shards weights, gradients and optimizer over the GPUs (FSDP2); else each has a copy of its own."""
+    loggers: tuple[Literal["tensorboard", "trackio"], ...] = ()
+    """Besides metrics.jsonl, which is always written."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class Files(Section):
+    """One source of records."""
+
+    format: Literal["coco", "captions", "llava"]
+    """coco: annotation JSON of COCO captions 2017; captions: JSONL, CSV or TSV with `image` and `caption`; llava: LLaVA's
+    conversations as JSON or JSONL."""
+    file: Path
+    images: Path | None = None
+    """Folder that pictures are relative to; null: the file's own."""
+    first: Positive | None = None
+    """Only so many records."""
+    times: Positive = 1
+    """How often each record counts in an epoch."""
+
+
+class Pictures(Section):
+    """How the vision tower looks."""
+
+    layer: int = -1
+    """Of a transformer tower, whose patches are taken: -1 the last, -2 the one before (LLaVA's). Ignored for convolutions."""
+    fit: Literal["preset", "crop", "pad"] = "preset"
+    """crop: the middle square; pad: the whole picture on a square; preset: what the model's preset serves with."""
+
+
+class TrainingData(Section):
+    train: Annotated[tuple[Files, ...], Field(min_length=1)]
+    validation: Annotated[tuple[Files, ...], Field(min_length=1)]
+
+
+class Mindful(Run):
+    """A stage that starts from a mind: a preset of `jnana models`."""
+
+    model: str
+    """pocket or phi2."""
+    data: TrainingData
+    pictures: Pictures = Pictures()
+    max_length: Positive
+    """Tokens of an example, pictures included; longer ones are left out, never cut."""
+    start: Path | None = None
+    """Adapter artefact to start from."""
+
+
+class Align(Mindful):
+    """Stage 1."""
+
+    stage: Literal["align"]
+    template: Literal["original", "chat"]
+    """original: `<pictures> caption image:<caption><eos>`; chat: the preset's own, with `question` in the user's message."""
+    question: str = "What is in this photo?"
+
+
+class Lora(Section):
+    """https://arxiv.org/abs/2106.09685, through PEFT."""
+
+    rank: Positive
+    alpha: Positive
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Linear layers of the language model by their last name."""
+    rslora: bool = False
+    dora: bool = False
+
+
+class Instruct(Mindful):
+    """Stage 2."""
+
+    stage: Literal["instruct"]
+    template: Literal["original", "chat"]
+    lora: Lora
+    quantize: Literal["nf4"] | None = None
+    """The frozen language model's weights: QLoRA (https://arxiv.org/abs/2305.14314)."""
+    projector_lr: Rate | None = None
+    """null: the projector stays as it is."""
+    order: Literal["buckets", "random", "ascending"] = "buckets"
+    """buckets: batches of similar length, shuffled; ascending: by length, as the original's."""
+    text_only: Literal["adapter", "base"] = "adapter"
+    """base: conversations without a picture are answered with the adapter off, so they are not trained on."""
+
+
+class Architecture(Section):
+    """A phi model (transformers' PhiConfig); the defaults are phi-2: 2,779,683,840 parameters."""
+
+    vocab_size: Positive = 51200
+    hidden_size: Positive = 2560
+    intermediate_size: Positive = 10240
+    num_hidden_layers: Positive = 32
+    num_attention_heads: Positive = 32
+    max_position_embeddings: Positive = 2048
+    parameters: Positive | None = None
+    """Asserted before anything is trained."""
+
+
+class Shards(Section):
+    """Folders that `jnana data tokenize` wrote."""
+
+    train: Path
+    validation: Path
+    tokenizer: Path
+    """Folder of the tokenizer that the shards must have been made with."""
+
+
+class Pretrain(Run):
+    """Stage 0."""
+
+    stage: Literal["pretrain"]
+    architecture: Architecture = Architecture()
+    init: Literal["normal", "torch_default"] = "normal"
+    """normal: N(0, 0.02), as phi; torch_default: what the original really ran with."""
+    data: Shards
+    sequence_length: Positive
+    """Tokens of an example."""
+
+
+STAGES: dict[Stage, type[Run]] = {"pretrain": Pretrain, "align": Align, "instruct": Instruct}
+
+R = TypeVar("R", bound=Run)
+
+
+def preset_names(stage: Stage) -> list[str]:
+    return sorted(path.stem.removeprefix(f"{stage}-") for path in PRESETS.glob(f"{stage}-*.yaml"))
+
+
+def find(stage: Stage, name: str) -> Path:
+    """The file of a preset's name or of a path."""
+    preset = PRESETS / f"{stage}-{name}.yaml"
+    if preset.is_file():
+        return preset
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    raise TrainingError(
+        f"There is no preset '{name}' for {stage}: there are {', '.join(preset_names(stage))}; or give a .yaml file."
+    )
+
+
+def load(kind: type[R], path: Path, changes: Sequence[str] = ()) -> R:
+    """Read a run's configuration. `changes`: key.sub=value, the value as in YAML.
+
+    Raises TrainingError: the file cannot be read; Mistakes: every key that is wrong, unknown or missing.
+    """
+    try:
+        values = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise TrainingError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise TrainingError(f"The configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(values, dict):
+        raise TrainingError(f"The configuration {path} should be keys with values, such as `stage: align`.")
+    for change in changes:
+        _apply(values, change)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise Mistakes(f"The configuration {path} needs a change:", [_mistake(detail) for detail in error.errors()]) from None
+
+
+def dump(run: Run) -> str:
+    """A configuration as YAML that `load` reads again."""
+    return yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise TrainingError(f"--set {change}: should be key=value, such as optimizer.lr=1e-3.")
+    *parents, last = key.split(".")
+    at = values
+    for parent in parents:
+        inner = at.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise TrainingError(f"--set {change}: {parent} has no keys of its own.")
+        at = inner
+    try:
+        at[last] = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise TrainingError(f"--set {change}: the value is not valid YAML.") from None
+
+
+def _mistake(detail: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in detail["loc"]) or "all of it"
+    if detail["type"] == "extra_forbidden":
+        return f"{where}: there is no such key"
+    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return f"{where}: {message}" if detail["type"] == "missing" else f"{where}: {message} (it is {detail['input']!r})"
