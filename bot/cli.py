@@ -2,8 +2,8 @@
 
 Exit codes: 0 done · 1 failed (one sentence on standard error) · 2 wrong settings or arguments · 130 interrupted.
 
-The commands of model/ and training/ hang on this one and are imported only when they are called, so that a bot on a machine without torch
-lists them all the same.
+The commands of model/ and training/ hang on this one and are imported only when they are called, so that a bot on a machine
+without torch lists them all the same.
 """
 
 from __future__ import annotations
