@@ -1,0 +1,178 @@
+"""The loop: what a run that is cut off, shared out or fed with nonsense does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.toy import Heard, Points, Toy, run
+from training import checkpoint
+from training.config import Align
+from training.errors import TrainingError
+from training.loop import Loop, new_accelerator
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def loop(folder: Path, config: Align, toy: Toy | None = None, heard: Heard | None = None) -> tuple[Loop, Toy]:
+    toy = toy or Toy()
+    return Loop(config, toy, folder, (heard or Heard()).listeners(), new_accelerator(config)), toy
+
+
+def weights(toy: Toy) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in toy.module.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_resumed_run_is_bit_for_bit_the_uninterrupted_one(tmp_path: Path) -> None:
+    whole, toy = loop(tmp_path / "whole", run(steps=6))
+    assert whole.train() == "finished"
+    first, _ = loop(tmp_path / "parts", run(steps=6), heard=Heard(stop_after=4))
+    assert first.train() == "stopped"
+    heard = Heard()
+    second, resumed = loop(tmp_path / "parts", run(steps=6), heard=heard)
+    assert second.resume() == 4
+    assert second.train() == "finished"
+    assert same(weights(toy), weights(resumed))
+    assert [figures.step for figures in heard.steps] == [5, 6]
+
+
+def test_the_loss_goes_down_and_is_told(tmp_path: Path) -> None:
+    heard = Heard()
+    trained, _ = loop(tmp_path, run(steps=60, optimizer={"lr": 3e-2}, validation={"every": 30, "samples": 1}), heard=heard)
+    trained.train()
+    losses = [figures.loss for figures in heard.steps]
+    assert sum(losses[-10:]) < sum(losses[:10])
+    assert [step for step, _ in heard.validations] == [30, 60]
+    assert [step for step, _ in heard.samples] == [30, 60]
+    assert heard.steps[-1].answer_tokens == 60 * 8
+
+
+def test_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
+    """Every label weighs the same, whatever micro-batch it is in: lengths differ here."""
+    results = []
+    for micro in (8, 2):
+        config = run(batch={"size": 8, "micro": micro})
+        toy = Toy()
+        toy.module.head[1].p = 0.0  # dropout draws per micro-batch
+        loop(tmp_path / str(micro), config, toy)[0].train()
+        results.append(weights(toy))
+    for name, value in results[0].items():
+        torch.testing.assert_close(value, results[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_two_processes_learn_what_one_does_with_the_same_batch(tmp_path: Path) -> None:
+    outputs = []
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", "tests.training.two_ranks"]
+        for stop_after in (4, 6):  # killed after four steps, and started again
+            command = [sys.executable, *launch, str(folder), str(stop_after)]
+            env = {**os.environ, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=ROOT)
+            assert done.returncode == 0, done.stderr
+        outputs.append(torch.load(folder / "weights.pt", weights_only=True))
+    assert outputs[0].keys() == outputs[1].keys()
+    for name, value in outputs[0].items():
+        torch.testing.assert_close(value, outputs[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_checkpoints_hold_what_is_trained_and_the_newest_are_kept(tmp_path: Path) -> None:
+    trained, toy = loop(tmp_path, run(steps=6))
+    trained.train()
+    assert checkpoint.steps(tmp_path) == [6, 4]
+    found = checkpoint.newest(tmp_path)
+    assert found is not None
+    assert found[1].step == 6
+    assert set(checkpoint.trained_weights(toy.module)) == {f"head.{at}" for at in ("0.weight", "0.bias", "2.weight", "2.bias")}
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path) -> None:
+    trained, _ = loop(tmp_path, run(steps=6))
+    trained.train()
+    file = checkpoint.folder_of(tmp_path, 6) / checkpoint.OPTIMIZER
+    file.write_bytes(file.read_bytes()[:-8])
+    again, _ = loop(tmp_path, run(steps=6))
+    assert again.resume() == 4
+    (checkpoint.folder_of(tmp_path, 4) / checkpoint.STATE).write_text("{}")
+    with pytest.raises(TrainingError, match=r"No checkpoint is whole.*step-00000006.*step-00000004"):
+        loop(tmp_path, run(steps=6))[0].resume()
+
+
+def test_other_data_or_settings_are_refused(tmp_path: Path) -> None:
+    loop(tmp_path, run(steps=2))[0].train()
+    changed = Toy()
+    changed.fingerprint = "other"
+    with pytest.raises(TrainingError, match="data changed"):
+        loop(tmp_path, run(steps=2), changed)[0].resume()
+    with pytest.raises(TrainingError, match="other settings"):
+        loop(tmp_path, run(steps=2, seed=2))[0].resume()
+    assert loop(tmp_path, run(steps=9, workers=1))[0].resume() == 2  # what does not decide what is learnt may change
+
+
+def test_a_loss_that_is_no_number_names_the_records_and_keeps_the_weights(tmp_path: Path) -> None:
+    toy = Toy()
+    toy.train.points[11] = torch.nan
+    trained, _ = loop(tmp_path, run(steps=40), toy)
+    with pytest.raises(TrainingError, match=r"no number in step \d+.*points.csv, record 12\b.*give the same command again"):
+        trained.train()
+    assert all(torch.isfinite(value).all() for value in weights(toy).values())
+
+
+def test_a_batch_that_cannot_be_shared_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="multiple of micro"):
+        run(batch={"size": 8, "micro": 3})
+
+
+def test_batches_made_ahead_are_the_same(tmp_path: Path) -> None:
+    results = []
+    for workers in (0, 2):
+        trained, toy = loop(tmp_path / str(workers), run(workers=workers))
+        trained.train()
+        results.append(weights(toy))
+    assert same(*results)
+
+
+def test_being_asked_to_end_leaves_a_checkpoint(tmp_path: Path) -> None:
+    toy = Toy()
+
+    class Asks(Points):
+        def collate(self, examples):  # type: ignore[no-untyped-def]
+            os.kill(os.getpid(), signal.SIGTERM)
+            return super().collate(examples)
+
+    toy.train = Asks(30, 1)
+    trained, _ = loop(tmp_path, run(steps=6, batch={"size": 8, "micro": 8}), toy)
+    assert trained.train() == "stopped"
+    assert checkpoint.steps(tmp_path) == [1]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop(tmp_path, run(steps=2))[0].train()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    again, _ = loop(tmp_path, run(steps=4))
+    again.resume()
+    with pytest.raises(TrainingError, match=r"disk with .* is full"):
+        again.train()
+    assert checkpoint.steps(tmp_path) == [2]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["step-00000002"]

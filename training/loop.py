@@ -1,0 +1,341 @@
+"""The one training loop. A stage (training/task.py) brings the model, the loss and the data.
+
+A step is a function of the weights, the seed and its number: batches (training/sampling.py), learning rate
+(training/schedule.py) and random numbers all follow from these, so a run that was killed goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import structlog
+import torch
+from accelerate import Accelerator
+from accelerate.utils import FullyShardedDataParallelPlugin, set_seed
+
+from training import checkpoint
+from training.config import Run
+from training.errors import TrainingError
+from training.sampling import Sampler
+from training.schedule import learning_rate
+from training.task import Batch, Sample, Task
+
+RECORDS_NAMED = 8
+"""Of a batch whose loss is no number, in the message."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class StepFigures:
+    """What one optimizer step did, over all ranks."""
+
+    step: int
+    loss: float
+    """Mean over the labels of the step, nats."""
+    lr: float
+    grad_norm: float
+    """Before clipping."""
+    examples: int
+    tokens: int
+    """Cumulative, as `answer_tokens`."""
+    answer_tokens: int
+    seconds: float
+    data_seconds: float
+    """Of them spent waiting for batches."""
+    step_tokens: int
+    memory_bytes: int
+    """Most that the device (without one: this process) had in use."""
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Who hears what the loop does; on the main rank only."""
+
+    step: Callable[[StepFigures], None]
+    validation: Callable[[int, float], None]
+    sample: Callable[[int, Sample], None]
+    event: Callable[[int, str], None]
+
+
+class Loop:
+    """Trains `task` as `run` says, with checkpoints in `checkpoints`."""
+
+    def __init__(self, run: Run, task: Task, checkpoints: Path, listeners: Listeners, accelerator: Accelerator) -> None:
+        self._run = run
+        self._task = task
+        self._checkpoints = checkpoints
+        self._listeners = listeners
+        self._accelerator = accelerator
+        self._micros = micro_batches(run, accelerator.num_processes)
+        self.steps = total_steps(run, len(task.train.lengths))
+        self._sampler = Sampler(task.train.lengths, run.batch.size, seed=run.seed, order=task.order)
+        task.module.to(accelerator.device)
+        groups = [{**group, "lr": run.optimizer.lr} for group in task.parameter_groups()]
+        fused = accelerator.device.type == "cuda"
+        optimizer = torch.optim.AdamW(groups, betas=run.optimizer.betas, eps=run.optimizer.eps, fused=fused)
+        self._module, self._optimizer = accelerator.prepare(task.module, optimizer)
+        self._step = self._tokens = self._answer_tokens = 0
+        self._stop = threading.Event()
+
+    def resume(self) -> int:
+        """Go on from the newest checkpoint, if there is one; the number of steps that are done.
+
+        Raises TrainingError when it belongs to other data or other settings.
+        """
+        found = checkpoint.newest(self._checkpoints)
+        if found is None:
+            return 0
+        folder, state = found
+        if state.fingerprint != self._task.fingerprint:
+            raise TrainingError(f"The data changed since {folder} was written: put it back, or start with another run folder.")
+        if state.settings != deciding(self._run):
+            raise TrainingError(f"{folder} was made with other settings: take those, or start with another run folder.")
+        checkpoint.restore(folder, self._module, self._optimizer.optimizer)
+        self._step, self._tokens, self._answer_tokens = state.step, state.tokens, state.answer_tokens
+        return self._step
+
+    def train(self) -> str:
+        """Until all steps are done ("finished") or the process is asked to end ("stopped"); a checkpoint is there then."""
+        with self._stopping_in_order(), _Ahead(self._batches(), self._run.workers) as batches:
+            saved = self._step
+            while self._step < self.steps and not self._asked_to_stop():
+                self._one_step(batches)
+                if self._step % self._run.validation.every == 0 or self._step == self.steps:
+                    self._validate()
+                if self._step % self._run.checkpoints.every == 0:
+                    saved = self._save()
+        if saved != self._step:
+            self._save()
+        return "finished" if self._step == self.steps else "stopped"
+
+    # --- One step ---
+
+    def _batches(self) -> Iterator[Callable[[], list[Batch]]]:
+        """For each step from here on: how this rank's micro-batches are made."""
+        rank, ranks = self._accelerator.process_index, self._accelerator.num_processes
+        size = self._run.batch.micro
+        for step in range(self._step, self.steps):
+            chosen = self._sampler.batch(step)
+            micros = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+            yield partial(self._collate, micros[rank::ranks])
+
+    def _collate(self, micros: Sequence[Sequence[int]]) -> list[Batch]:
+        return [self._task.train.collate(micro) for micro in micros]
+
+    def _one_step(self, batches: _Ahead) -> None:
+        started = time.perf_counter()
+        micros = next(batches)
+        waited = time.perf_counter() - started
+        lr = learning_rate(self._run.optimizer, self._step, self.steps)
+        for group in self._optimizer.param_groups:
+            group["lr"] = lr * group["lr_scale"]
+        tokens, answer_tokens = self._sum(sum(b.tokens for b in micros), sum(b.answer_tokens for b in micros))
+        losses = self._backward(micros, answer_tokens)
+        (loss,) = self._sum(float(losses.sum()))
+        if not math.isfinite(loss):
+            raise TrainingError(self._not_a_number(losses))
+        norm = self._clip()
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._step += 1
+        self._tokens += int(tokens)
+        self._answer_tokens += int(answer_tokens)
+        figures = StepFigures(
+            step=self._step,
+            loss=loss / answer_tokens,
+            lr=lr,
+            grad_norm=norm,
+            examples=self._run.batch.size,
+            tokens=self._tokens,
+            answer_tokens=self._answer_tokens,
+            seconds=time.perf_counter() - started,
+            data_seconds=waited,
+            step_tokens=int(tokens),
+            memory_bytes=_memory(self._accelerator.device),
+        )
+        if self._accelerator.is_main_process:
+            self._listeners.step(figures)
+
+    def _backward(self, micros: Sequence[Batch], answer_tokens: float) -> torch.Tensor:
+        """Gradients of the step's mean loss; the summed loss of every micro-batch of this rank."""
+        # DDP takes the mean over ranks: times their number it is the sum, as between micro-batches.
+        scale = self._accelerator.num_processes / answer_tokens
+        set_seed(_mixed(self._run.seed, self._step, self._accelerator.process_index))
+        losses = []
+        for number, batch in enumerate(micros):
+            last = number == len(micros) - 1
+            with nullcontext() if last else self._accelerator.no_sync(self._module):
+                loss = self._module(**self._on_device(batch.inputs))
+                self._accelerator.backward(loss * scale)
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+    def _clip(self) -> float:
+        limit = self._run.optimizer.clip
+        trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+        return float(self._accelerator.clip_grad_norm_(trained, math.inf if limit is None else limit))
+
+    def _not_a_number(self, losses: torch.Tensor) -> str:
+        """Names the records of the first micro-batch at fault; of this rank's, or of the whole step when others have it."""
+        chosen = self._sampler.batch(self._step)
+        size, rank, ranks = self._run.batch.micro, self._accelerator.process_index, self._accelerator.num_processes
+        for number, loss in enumerate(losses.tolist()):
+            if not math.isfinite(loss):
+                start = (number * ranks + rank) * size
+                chosen = chosen[start : start + size]
+                break
+        named = ", ".join(self._task.train.origin(example) for example in chosen[:RECORDS_NAMED])
+        return (
+            f"The loss is no number in step {self._step + 1}, in the batch of: {named}. Nothing of this step was kept: look at "
+            "these records, or lower optimizer.lr, and give the same command again."
+        )
+
+    # --- Beside the steps ---
+
+    @torch.no_grad()
+    def _validate(self) -> None:
+        rank, ranks = self._accelerator.process_index, self._accelerator.num_processes
+        count = min(self._run.validation.examples, len(self._task.validation.lengths))
+        size = self._run.batch.micro
+        starts = list(range(0, count, size))
+        total = learnt = 0.0
+        # Every rank runs as often as every other one, or sharded models wait for each other; repeats count nothing.
+        for turn in range(math.ceil(len(starts) / ranks)):
+            place = turn * ranks + rank
+            start = starts[min(place, len(starts) - 1)]
+            batch = self._task.validation.collate(range(start, min(start + size, count)))
+            loss = float(self._module(**self._on_device(batch.inputs)))
+            if place < len(starts):
+                total, learnt = total + loss, learnt + batch.answer_tokens
+        total, learnt = self._sum(total, learnt)
+        if self._accelerator.is_main_process:
+            self._listeners.validation(self._step, total / max(learnt, 1))
+            if self._run.validation.samples and not self._run.fsdp:  # a sharded model cannot write on one rank alone
+                for sample in self._task.samples(self._run.validation.samples):
+                    self._listeners.sample(self._step, sample)
+
+    def _save(self) -> int:
+        state = checkpoint.State(self._step, self._tokens, self._answer_tokens, self._task.fingerprint, deciding(self._run))
+        checkpoint.save(
+            self._checkpoints,
+            state,
+            self._module,
+            self._optimizer.optimizer,
+            keep=self._run.checkpoints.keep,
+            is_main=self._accelerator.is_main_process,
+        )
+        self._accelerator.wait_for_everyone()
+        return self._step
+
+    def _sum(self, *values: float) -> list[float]:
+        """Over all ranks."""
+        if self._accelerator.num_processes == 1:
+            return list(values)
+        together = torch.tensor(values, dtype=torch.float64, device=self._accelerator.device)
+        return list(self._accelerator.reduce(together, "sum").tolist())
+
+    def _on_device(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {name: value.to(self._accelerator.device, non_blocking=True) for name, value in inputs.items()}
+
+    def _asked_to_stop(self) -> bool:
+        return bool(self._sum(float(self._stop.is_set()))[0])
+
+    @contextmanager
+    def _stopping_in_order(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C end the run after the step, with a checkpoint; a second Ctrl-C at once."""
+
+        def ask(number: int, _frame: object) -> None:
+            self._stop.set()
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+            log.warning("stopping after this step, with a checkpoint; once more ends at once")
+
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Ahead:
+    """Makes batches a little before they are needed, on threads; without any, when they are needed."""
+
+    def __init__(self, work: Iterator[Callable[[], list[Batch]]], workers: int) -> None:
+        self._work = work
+        self._threads = ThreadPoolExecutor(workers, "batches") if workers else None
+        self._ready: list[Future[list[Batch]]] = []
+        self._ahead = workers + 1
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __next__(self) -> list[Batch]:
+        if self._threads is None:
+            return next(self._work)()
+        while len(self._ready) < self._ahead and (make := next(self._work, None)) is not None:
+            self._ready.append(self._threads.submit(make))
+        return self._ready.pop(0).result()
+
+    def __exit__(self, *_: object) -> None:
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+
+
+def new_accelerator(run: Run) -> Accelerator:
+    """Device and ranks as accelerate or torchrun set them up. Raises TrainingError for what this machine cannot do."""
+    has_cuda = torch.cuda.is_available()
+    if run.fsdp and not has_cuda:
+        raise TrainingError("fsdp shards a model over NVIDIA GPUs, and there is none here: set fsdp=false.")
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, reshard_after_forward=True) if run.fsdp else None
+    mixed = "bf16" if run.precision == "bf16" else "no"
+    return Accelerator(cpu=not has_cuda, mixed_precision=mixed, fsdp_plugin=plugin)
+
+
+def micro_batches(run: Run, ranks: int) -> int:
+    """Micro-batches of a step on each rank. Raises TrainingError when the batch cannot be shared evenly."""
+    micros, left = divmod(run.batch.size, run.batch.micro * ranks)
+    if left or not micros:
+        raise TrainingError(
+            f"batch.size ({run.batch.size}) must be a multiple of batch.micro ({run.batch.micro}) times the {ranks} processes."
+        )
+    return micros
+
+
+def total_steps(run: Run, examples: int) -> int:
+    """Optimizer steps of a run; the last epoch is filled up to a whole batch."""
+    return run.steps if run.steps is not None else max(1, round((run.epochs or 0) * examples / run.batch.size))
+
+
+def deciding(run: Run) -> str:
+    """What may not change when a run goes on, as text."""
+    free = {"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile"}
+    return run.model_dump_json(exclude=free)
+
+
+def _mixed(*numbers: int) -> int:
+    """A seed of its own for every step and rank."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed * 1_000_003 + number + 1) % 2**32
+    return mixed
+
+
+def _memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB

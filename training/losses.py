@@ -1,0 +1,54 @@
+"""The loss of all stages: cross-entropy of the labels alone, summed."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from model.modeling import JnanaForConditionalGeneration
+from training.task import IGNORE
+
+LABELS_AT_ONCE = 4096
+"""Labels whose logits are in memory together: with 51,200 rows in fp32, 840 MB and as much again for their gradient."""
+
+
+class AnswerLoss(nn.Module):
+    """Sum of the negative log-likelihoods of a mind's answers. The head sees the places of labels only: over every token of
+    a batch of 16 x 512 phi-2's logits are 1.7 GB, for answers a tenth of it."""
+
+    def __init__(self, model: JnanaForConditionalGeneration) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        labels: torch.Tensor,
+        vision_features: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """(B, T) int64 each, labels as the tokens themselves or IGNORE; (pictures, tokens, tower width) -> 0-dim fp32."""
+        body = self.model.model
+        pictures = None if vision_features is None else {"image": body.project(vision_features)}
+        hidden = body(
+            input_ids=input_ids, attention_mask=attention_mask, mm_encoder_outputs=pictures, use_cache=False
+        ).last_hidden_state
+        return summed_loss(hidden[:, :-1], labels[:, 1:], self.model.lm_head)
+
+
+def summed_loss(hidden: torch.Tensor, labels: torch.Tensor, head: nn.Module) -> torch.Tensor:
+    """`hidden` (B, T, H) says `labels` (B, T): each place its own label, IGNORE for none. In pieces, recomputed backward."""
+    learnt = labels != IGNORE
+    states, targets = hidden[learnt], labels[learnt]
+    total = states.new_zeros((), dtype=torch.float32)
+    for start in range(0, len(targets), LABELS_AT_ONCE):
+        piece = slice(start, start + LABELS_AT_ONCE)
+        if len(targets) <= LABELS_AT_ONCE:
+            return _piece(states[piece], targets[piece], head)
+        total = total + torch.utils.checkpoint.checkpoint(_piece, states[piece], targets[piece], head, use_reentrant=False)
+    return total
+
+
+def _piece(states: torch.Tensor, targets: torch.Tensor, head: nn.Module) -> torch.Tensor:
+    return cross_entropy(head(states).float(), targets, reduction="sum")

@@ -1,0 +1,78 @@
+"""What a stage is to the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from training.sampling import Order
+
+IGNORE = -100
+"""Label of a token that is not learnt; what cross_entropy ignores."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples as tensors, on the CPU."""
+
+    inputs: dict[str, torch.Tensor]
+    """Arguments of the task's module."""
+    tokens: int
+    """That the language model sees, without padding."""
+    answer_tokens: int
+    """That are learnt."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An answer written out during training, beside what was expected."""
+
+    image: Path | None
+    prompt: str
+    expected: str
+    answer: str
+
+
+class Examples(Protocol):
+    """Data that is read into batches by number; safe to be used by several threads."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Tokens of every example."""
+        ...
+
+    def collate(self, examples: Sequence[int]) -> Batch: ...
+
+    def origin(self, example: int) -> str:
+        """Where an example comes from, for people: file and record."""
+        ...
+
+
+class Task(Protocol):
+    """A stage with its model and its data."""
+
+    module: nn.Module
+    """`module(**batch.inputs)` is the sum of the negative log-likelihoods of the batch's labels: 0-dim, fp32. Sums, so that
+    the mean over a step weighs every label alike, however they fall into micro-batches and ranks."""
+    train: Examples
+    validation: Examples
+    order: Order
+    fingerprint: str
+    """Of the data; a run does not go on with other data."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """For AdamW: `params`, `weight_decay`, and `lr_scale`, by which the schedule's rate is multiplied."""
+        ...
+
+    def samples(self, count: int) -> Iterator[Sample]:
+        """Answers to the first validation examples."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what the stage makes, as an artefact."""
+        ...
