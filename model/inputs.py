@@ -62,11 +62,11 @@ def picture(url: str, param: str) -> Picture:
     with _explained(param), Image.open(io.BytesIO(data), formats=FORMATS) as unread:
         if unread.width * unread.height > MAX_IMAGE_PIXELS:
             raise _too_many_pixels(param)
-    return Picture(hashlib.sha256(data).hexdigest(), partial(_load, data, param))
+    return Picture(hashlib.sha256(data).hexdigest(), partial(decode_picture, data, param))
 
 
-def _load(data: bytes, param: str) -> Image.Image:
-    """First frame, upright, RGB, at most KEPT_SIDE along the longer side."""
+def decode_picture(data: bytes, param: str) -> Image.Image:
+    """First frame, upright, RGB, at most KEPT_SIDE along the longer side. ApiError when it is damaged or of no known format."""
     with _explained(param), Image.open(io.BytesIO(data), formats=FORMATS) as source:
         source.draft("RGB", (KEPT_SIDE, KEPT_SIDE))  # lets JPEG decode large photos at a fraction of their size
         image = _direct_colour(source)

@@ -66,6 +66,8 @@ class Preset:
     and conversations of text never mention photos."""
     chat_template: str | None = None
     """Jinja; None: the tokenizer's own."""
+    adapter_template: str | None = None
+    """What adapters are trained with and bring along, where that is another one: with an end of turn that a model can learn."""
     spare_tokens: tuple[str, ...] = ()
     """Special tokens laid on rows of the vocabulary that the tokenizer leaves free; the vocabulary is never resized."""
     stop_tokens: tuple[str, ...] = ()
@@ -99,6 +101,10 @@ PHI2_TEMPLATE = (
 )
 """The question-and-answer form that phi-2's card documents (https://huggingface.co/microsoft/phi-2). Answers end with a
 line break: the end-of-turn token lies on a spare row that nobody has trained yet, and would only be noise in a prompt."""
+
+_PHI2_ANSWER = "'Output: ' + message['content'] + "
+PHI2_ADAPTER_TEMPLATE = PHI2_TEMPLATE.replace(_PHI2_ANSWER, f"{_PHI2_ANSWER}'{END_OF_TURN}' + ")
+"""The same with an end of turn, for adapters, which learn it."""
 
 POCKET = Preset(
     name="pocket",
@@ -222,6 +228,7 @@ PHI2 = Preset(
     },
     context_length=2048,
     chat_template=PHI2_TEMPLATE,
+    adapter_template=PHI2_ADAPTER_TEMPLATE,
     spare_tokens=(IMAGE_TOKEN, END_OF_TURN, PAD_TOKEN),
     stop_tokens=(END_OF_TURN,),
     stop=("\nInstruct:", "\nOutput:"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
@@ -75,26 +75,54 @@ class PromptWriter:
 
     def write(self, turns: Sequence[Turn]) -> list[int]:
         """Ids of a conversation, up to where the answer begins."""
-        turns = self._with_system(turns)
+        pieces = self._pieces(self._with_system(turns), add_generation_prompt=True)
+        return [token for ids, _ in pieces for token in ids]
+
+    def example(self, turns: Sequence[Turn]) -> tuple[list[int], list[bool]]:
+        """Ids of a conversation to learn from, and which of them are learnt: answers and the token that ends each.
+
+        Up to an answer the ids are those of `write`, without its word on photos. ValueError when the template ends answers with
+        text: a model trained on that would not know where to stop.
+        """
+        written: list[int] = []
+        learnt: list[bool] = []
+        after_answer = False
+        for ids, turn in self._pieces(self._with_system(turns, photo_prompt=False), add_generation_prompt=False):
+            is_answer = turn is not None and turn.role == "assistant"
+            if after_answer and not (turn is None and ids and ids[0] in self.stop_token_ids):
+                raise ValueError("The chat template does not end answers with a token of their own.")
+            written += ids
+            learnt += [is_answer or (after_answer and place == 0) for place in range(len(ids))]
+            after_answer = is_answer
+        if after_answer:
+            raise ValueError("The chat template does not end answers with a token of their own.")
+        # What the template writes after the last answer's end, such as a line break, nobody has to read.
+        last = max((place for place, one in enumerate(learnt) if one), default=-1)
+        return written[: last + 1], learnt[: last + 1]
+
+    def _pieces(self, turns: Sequence[Turn], *, add_generation_prompt: bool) -> Iterator[tuple[list[int], Turn | None]]:
+        """The template's text (None) and the contents of the turns, in order, each as ids."""
         stand_ins = [{"role": turn.role, "content": f"{_OPEN}{index}{_CLOSE}"} for index, turn in enumerate(turns)]
-        written = str(self.tokenizer.apply_chat_template(stand_ins, tokenize=False, add_generation_prompt=True))
-        ids: list[int] = []
+        written = str(
+            self.tokenizer.apply_chat_template(stand_ins, tokenize=False, add_generation_prompt=add_generation_prompt)
+        )
         space = ""
         for position, piece in enumerate(_SLOT.split(written)):
             if position % 2:  # re.split: every second piece is what the group caught
-                ids += self._content_ids(turns[int(piece)], space)
+                turn = turns[int(piece)]
+                yield self._content_ids(turn, space), turn
                 continue
             # A word and the space before it are one token: a space at the end of the template's text goes with the content.
             space = " " if piece.endswith(" ") else ""
             if template := piece.removesuffix(" "):
-                ids += self._template_text.encode(template, add_special_tokens=False).ids
-        return ids
+                ids: list[int] = self._template_text.encode(template, add_special_tokens=False).ids
+                yield ids, None
 
-    def _with_system(self, turns: Sequence[Turn]) -> list[Turn]:
+    def _with_system(self, turns: Sequence[Turn], *, photo_prompt: bool = True) -> list[Turn]:
         """The preset's system message where the conversation brings none, and a word on photos while one is new."""
         has_own = bool(turns) and turns[0].role == "system"
         pieces: list[str | Placeholder] = list(turns[0].pieces) if has_own else [self._system_prompt or ""]
-        if turns and turns[-1].pictures and self._photo_prompt:
+        if photo_prompt and turns and turns[-1].pictures and self._photo_prompt:
             pieces.append(f" {self._photo_prompt}" if any(pieces) else self._photo_prompt)
         return [*([Turn("system", tuple(pieces))] if any(pieces) else []), *turns[has_own:]]
 

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from model.presets import IMAGE_TOKEN, PHI2, POCKET
+from model.presets import IMAGE_TOKEN, PHI2, POCKET, Preset
 from model.prompt import Placeholder, PromptWriter, Turn, spoken
 
 CHATML = (
@@ -141,3 +141,38 @@ def test_photos_are_mentioned_only_while_one_is_new() -> None:
 )
 def test_speakers_stand_in_front_on_one_line(name: str | None, expected: str) -> None:
     assert spoken(name, "hi") == expected
+
+
+CONVERSATION = [
+    Turn("user", ("Hi, what?",)),
+    Turn("assistant", ("A cat <|im_end|>.",)),
+    Turn("user", ("Sure?",)),
+    Turn("assistant", ("Yes.",)),
+]
+TRAINED = replace(PHI2, chat_template=PHI2.adapter_template)
+
+
+@pytest.mark.parametrize("preset", [PLAIN, POCKET, TRAINED], ids=["plain", "pocket", "phi2"])
+def test_learnt_are_the_answers_and_what_ends_them(preset: Preset) -> None:
+    writer = PromptWriter(tokenizer(), preset, VOCABULARY_ROWS)
+    ids, learnt = writer.example(CONVERSATION)
+    end = writer.tokenizer.decode([ids[-1]])
+    text = str(writer.tokenizer.decode([token for token, one in zip(ids, learnt, strict=True) if one]))
+    assert text.replace(" A", "A").replace(" Y", "Y") == f"A cat <|im_end|>.{end}Yes.{end}"
+    assert ids[-1] in writer.stop_token_ids
+
+
+@pytest.mark.parametrize("preset", [PLAIN, replace(POCKET, photo_prompt=None), TRAINED], ids=["plain", "pocket", "phi2"])
+def test_what_is_learnt_from_begins_as_what_is_asked(preset: Preset) -> None:
+    writer = PromptWriter(tokenizer(), preset, VOCABULARY_ROWS)
+    for answers in (1, 2):
+        prompt = writer.write(CONVERSATION[: 2 * answers - 1])
+        ids, learnt = writer.example(CONVERSATION[: 2 * answers])
+        assert ids[: len(prompt)] == prompt
+        assert all(learnt[len(prompt) :])
+
+
+def test_a_template_that_ends_answers_with_text_is_refused() -> None:
+    writer = PromptWriter(tokenizer(), PHI2, VOCABULARY_ROWS)
+    with pytest.raises(ValueError, match="does not end answers"):
+        writer.example(CONVERSATION)

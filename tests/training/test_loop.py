@@ -17,7 +17,6 @@ from training.config import Align
 from training.errors import TrainingError
 from training.loop import Loop, new_accelerator
 
-
 ROOT = Path(__file__).parents[2]
 
 
