@@ -111,7 +111,7 @@ class Mind:
             text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **placement.language)
             writer = PromptWriter(tokenizer, preset, text.config.vocab_size)
             progress(LOADING, 1, LOAD_STEPS)
-            tower = _load_tower(weights.tower, placement)
+            tower = load_tower(weights.tower, placement)
             projector = _load_projector(weights.projector, tower, text, placement) if weights.projector else None
         progress(LOADING, 2, LOAD_STEPS)
         reader = Reader(threads) if ocr else None
@@ -185,7 +185,8 @@ class Mind:
         return shorter.rstrip("\ufffd") + ' ..."'
 
 
-def _load_tower(folder: Path, placement: Placement) -> PreTrainedModel:
+def load_tower(folder: Path, placement: Placement) -> PreTrainedModel:
+    """The vision tower of a prepared preset, in eval mode."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     # A CLIP folder holds the text tower too, and AutoModel would load both.
     loader = CLIPVisionModel if config.model_type.startswith("clip") else AutoModel

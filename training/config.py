@@ -153,8 +153,11 @@ class Align(Mindful):
 
     stage: Literal["align"]
     template: Literal["original", "chat"]
-    """original: `<pictures> caption image:<caption><eos>`; chat: the preset's own, with `question` in the user's message."""
-    question: str = "What is in this photo?"
+    """original: `<pictures> caption image:<caption><eos>`; chat: the preset's own, with a question in the user's message."""
+    questions: Annotated[tuple[str, ...], Field(min_length=1)] = ("What is in this photo?",)
+    """Asked in turn."""
+    projector_init: Literal["embeddings", "torch_default"] = "embeddings"
+    """embeddings: its first outputs are as loud as the language model's embeddings; torch_default: the original's."""
 
 
 class Lora(Section):

@@ -204,6 +204,13 @@ class Loop:
 
     @torch.no_grad()
     def _validate(self) -> None:
+        self._module.eval()
+        try:
+            self._measure()
+        finally:
+            self._module.train()
+
+    def _measure(self) -> None:
         rank, ranks = self._accelerator.process_index, self._accelerator.num_processes
         count = min(self._run.validation.examples, len(self._task.validation.lengths))
         size = self._run.batch.micro

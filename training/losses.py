@@ -21,6 +21,15 @@ class AnswerLoss(nn.Module):
         super().__init__()
         self.model = model
 
+        self.train()
+
+    def train(self, mode: bool = True) -> AnswerLoss:
+        """Frozen networks have no dropout (training/base.py) and the tower's batch norms never learn: what this switches is the
+        dropout of adapters, and gradient checkpointing, which transformers does in train mode only."""
+        super().train(mode)
+        self.model.model.vision_tower.eval()
+        return self
+
     def forward(
         self,
         input_ids: torch.Tensor,
@@ -34,7 +43,11 @@ class AnswerLoss(nn.Module):
         hidden = body(
             input_ids=input_ids, attention_mask=attention_mask, mm_encoder_outputs=pictures, use_cache=False
         ).last_hidden_state
-        return summed_loss(hidden[:, :-1], labels[:, 1:], self.model.lm_head)
+        loss = summed_loss(hidden[:, :-1], labels[:, 1:], self.model.lm_head)
+        if pictures is None and body.multi_modal_projector is not None:
+            # DDP waits for the gradient of everything that is trained, also from a rank whose batch has no picture.
+            loss = loss + 0.0 * sum(weight.sum() for weight in body.multi_modal_projector.parameters() if weight.requires_grad)
+        return loss
 
 
 def summed_loss(hidden: torch.Tensor, labels: torch.Tensor, head: nn.Module) -> torch.Tensor:

@@ -1,0 +1,160 @@
+"""Stages 1 and 2 on a tiny mind: what is computed, what learns, and that a run goes on as if nothing had happened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.original_stage1 import per_token_loss
+from tests.training import minds
+from tests.training.toy import Heard
+from training import align, instruct
+from training.base import Base
+from training.config import Run
+from training.data.features import FeatureCache
+from training.errors import TrainingError
+from training.loop import Loop, new_accelerator
+from training.mind_task import MindTask
+from training.task import IGNORE
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def cache(folder: Path) -> FeatureCache:
+    return FeatureCache(folder / "cache", 49, 24)
+
+
+def align_task(folder: Path, **changes: object) -> tuple[MindTask, Base]:
+    base, run = minds.base(), minds.align(**changes)
+    records = minds.captioned(minds.pictures(folder))
+    return align.build(run, base, cache(folder), records, records[:2], "data", lambda done, total: None), base
+
+
+def instruct_task(folder: Path, **changes: object) -> tuple[MindTask, Base]:
+    base, run = minds.base(), minds.instruct(**changes)
+    records = minds.conversations(minds.pictures(folder))
+    return instruct.build(run, base, cache(folder), records, records[:2], "data", lambda done, total: None), base
+
+
+TASKS = {"align": (align_task, minds.align), "instruct": (instruct_task, minds.instruct)}
+
+
+def train(folder: Path, task: MindTask, run: Run, stop_after: int | None = None) -> Heard:
+    heard = Heard(stop_after)
+    loop = Loop(run, task, folder / "checkpoints", heard.listeners(), new_accelerator(run))
+    loop.resume()
+    loop.train()
+    return heard
+
+
+def trained(task: MindTask) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in task.module.named_parameters() if value.requires_grad}
+
+
+def test_one_pass_is_the_originals_loop_over_tokens(tmp_path: Path) -> None:
+    task, base = align_task(tmp_path, template="original")
+    chosen = [0, 1, 3]
+    batch = task.train.collate(chosen)
+    examples = [task.train.examples[number] for number in chosen]
+    begin = examples[0].learnt.index(True)
+    loss = task.module(**batch.inputs)
+    loss.backward()
+    gradients = {name: value.grad.clone() for name, value in base.projector.named_parameters()}
+    base.projector.zero_grad()
+    expected = per_token_loss(
+        base.model,
+        torch.tensor(examples[0].ids[:begin]),
+        [list(example.ids[begin:]) for example in examples],
+        batch.inputs["vision_features"],
+    )
+    expected.backward()
+    labels = batch.answer_tokens
+    assert abs(float((loss - expected).detach())) / labels < 1e-6
+    for name, value in base.projector.named_parameters():
+        torch.testing.assert_close(gradients[name] / labels, value.grad / labels, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_a_resumed_stage_is_bit_for_bit_the_uninterrupted_one(stage: str, tmp_path: Path) -> None:
+    make, configure = TASKS[stage]
+    whole, _ = make(tmp_path)
+    train(tmp_path / "whole", whole, configure())
+    cut, _ = make(tmp_path)
+    train(tmp_path / "parts", cut, configure(), stop_after=4)
+    again, _ = make(tmp_path)
+    heard = train(tmp_path / "parts", again, configure())
+    assert [figures.step for figures in heard.steps] == [5, 6]
+    expected, found = trained(whole), trained(again)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_only_what_the_stage_trains_changes_and_the_loss_falls(stage: str, tmp_path: Path) -> None:
+    make, configure = TASKS[stage]
+    task, base = make(tmp_path)
+    before = {name: value.detach().clone() for name, value in base.model.named_parameters()}
+    heard = train(tmp_path, task, configure(steps=30))
+    changed = {name for name, value in base.model.named_parameters() if not torch.equal(before[name], value)}
+    allowed = ("multi_modal_projector",) if stage == "align" else ("multi_modal_projector", "lora_")
+    assert changed
+    assert all(any(part in name for part in allowed) for name in changed)
+    assert any("multi_modal_projector" in name for name in changed)
+    assert heard.steps[-1].loss < heard.steps[0].loss
+    assert [sample.expected for _, sample in heard.samples] == (["a cat."] if stage == "align" else ["Thing 0."])
+
+
+@pytest.mark.parametrize("template", ["original", "chat"])
+@pytest.mark.parametrize("stage", TASKS)
+def test_labels_are_the_answers(stage: str, template: str, tmp_path: Path) -> None:
+    task, base = TASKS[stage][0](tmp_path, template=template)
+    texts = []
+    for number in range(len(task.train.lengths)):
+        labels = task.train.collate([number]).inputs["labels"][0]
+        texts.append(str(base.writer.tokenizer.decode(labels[labels != IGNORE].tolist())).replace("> ", ">").strip())
+    end = "<|end_of_turn|>" if template == "chat" else "<|endoftext|>"
+    if stage == "align":
+        assert texts[:2] == [f"a cat.{end}", f"two dogs run{end}"]
+    elif template == "chat":
+        assert texts[0] == f"Thing 0.{end}Yes.{end}"
+        assert texts[-1] == f"Hello.{end}"
+    else:
+        assert texts[:2] == [f"Thing 0.{end}", f"Yes.{end}"]
+
+
+def test_padding_and_company_change_nothing(tmp_path: Path) -> None:
+    task, _ = align_task(tmp_path)
+    task.module.eval()
+    alone = sum(float(task.module(**task.train.collate([number]).inputs)) for number in range(6))
+    together = float(task.module(**task.train.collate(range(6)).inputs))
+    assert abs(alone - together) < 1e-3
+
+
+def test_conversations_without_a_picture_can_be_left_to_the_base(tmp_path: Path) -> None:
+    task, _ = instruct_task(tmp_path, text_only="base")
+    assert len(task.train.lengths) == 6
+    assert len(instruct_task(tmp_path)[0].train.lengths) == 7
+
+
+def test_a_batch_without_any_picture_trains(tmp_path: Path) -> None:
+    task, _ = instruct_task(tmp_path)
+    batch = task.train.collate([6])
+    assert "vision_features" not in batch.inputs
+    task.module(**batch.inputs).backward()
+
+
+def test_layers_that_are_not_there_are_told(tmp_path: Path) -> None:
+    lora = {"rank": 2, "alpha": 4, "targets": ["q_proj", "w1"]}
+    with pytest.raises(TrainingError, match=r"lora.targets: w1 is in no layer of phi2; there are dense, fc1, fc2, k_proj"):
+        instruct_task(tmp_path, lora=lora)
+
+
+def test_examples_that_are_too_long_are_left_out_and_none_is_an_error(tmp_path: Path) -> None:
+    assert len(align_task(tmp_path, max_length=100)[0].train.lengths) < 6
+    with pytest.raises(TrainingError, match="No training example fits into max_length"):
+        align_task(tmp_path, max_length=20)

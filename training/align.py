@@ -1,0 +1,72 @@
+"""Stage 1: the projector learns to say pictures in the language model's words, from captions. Everything else is frozen.
+
+    jnana train align pocket --run runs/align
+
+One teacher-forced pass over `<pictures> caption image:<caption><eos>` (original) or the chat template (chat) is the same
+computation as the original's loop over tokens, which ran the model once for every token of a caption; benchmarks/align.py
+compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from model.prompt import Placeholder, PromptWriter, Turn
+from training.base import Base
+from training.config import Align
+from training.data.features import FeatureCache, Progress
+from training.data.records import Captioned
+from training.errors import TrainingError
+from training.examples import Example, MindExamples
+from training.mind_task import MindTask, parameter_group
+
+ORIGINAL_PROMPT = "caption image:"
+"""What the original Jñāna put between a picture's tokens and its caption: tokens 6888, 1159, 2939, 25 of phi-2."""
+
+
+def build(
+    run: Align, base: Base, cache: FeatureCache, train: Sequence[Captioned], validation: Sequence[Captioned], fingerprint: str,
+    looked: Progress,
+) -> MindTask:  # fmt: skip
+    """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
+    rows = cache.fill([record.image for record in [*train, *validation]], base.look, looked)
+    sets = [
+        MindExamples(_examples(run, base.writer, records, rows, which), cache)
+        for which, records in (("training", train), ("validation", validation))
+    ]
+    base.projector.requires_grad_(True)
+    return MindTask(
+        base,
+        *sets,
+        order="buckets" if run.template == "chat" else "random",
+        fingerprint=fingerprint,
+        groups=parameter_group(base.projector, weight_decay=run.optimizer.weight_decay),
+        save=lambda folder: None,
+    )
+
+
+def encode(run: Align, writer: PromptWriter, caption: str, number: int) -> tuple[list[int], list[bool]]:
+    """Ids of one example and which are learnt. `number` chooses among the questions, so that all of them are used."""
+    if run.template == "chat":
+        question = run.questions[number % len(run.questions)]
+        return writer.example([Turn("user", (Placeholder(), question), 1), Turn("assistant", (caption,))])
+    places = [writer.image_token_id or 0] * writer.image_tokens
+    prompt = [*places, *writer.text_ids(ORIGINAL_PROMPT)]
+    answer = [*writer.text_ids(caption), writer.stop_token_ids[0]]
+    return [*prompt, *answer], [False] * len(prompt) + [True] * len(answer)
+
+
+def _examples(
+    run: Align, writer: PromptWriter, records: Sequence[Captioned], rows: dict[Path, int], which: str
+) -> list[Example]:
+    """One a caption; those that are too long are left out."""
+    examples: list[Example] = []
+    for record in records:
+        for caption in record.captions:
+            ids, learnt = encode(run, writer, caption, len(examples))
+            if len(ids) <= run.max_length:
+                examples.append(Example(record.origin, tuple(ids), tuple(learnt), (rows[record.image],), record.image))
+    if not examples:
+        raise TrainingError(f"No {which} example fits into max_length ({run.max_length} tokens): raise it.")
+    return examples

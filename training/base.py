@@ -1,0 +1,135 @@
+"""The mind that stages 1 and 2 start from: a preset's language model, tower and template, and a projector to train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from model.convert import quiet
+from model.files import MANIFEST, sha256
+from model.mind import load_tower
+from model.modeling import JnanaForConditionalGeneration
+from model.presets import Preset, get_preset
+from model.projector import Projector
+from model.prompt import PromptWriter
+from model.quantize import Placement
+from model.vision import Preprocessing
+from model.weights import PreparedWeights, Progress, prepare
+from training.config import Align, Instruct, Mindful
+from training.data.features import FeatureCache
+from training.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Base:
+    """A mind to train on, frozen and in eval mode: dropout in a frozen model would only be noise."""
+
+    preset: Preset
+    weights: PreparedWeights
+    model: JnanaForConditionalGeneration
+    writer: PromptWriter
+    preprocess: Preprocessing
+
+    @property
+    def projector(self) -> Projector:
+        projector: Projector | None = self.model.model.multi_modal_projector
+        assert projector is not None  # noqa: S101 - `load_base` always gives one
+        return projector
+
+    def cache(self, folder: Path) -> FeatureCache:
+        """Where features of this tower, layer and fit are kept below `folder`."""
+        tower = sha256(self.weights.tower / MANIFEST)[:16]
+        name = f"{tower}-layer{self.model.config.vision_feature_layer}-{self.preprocess.fit}"
+        return FeatureCache(folder / name, self.preset.image_tokens, self.model.model.vision_tower.config.hidden_size)
+
+    @torch.inference_mode()
+    def look(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
+        """Features of pictures, (pictures, tokens, tower width)."""
+        tower = self.model.model.vision_tower
+        features: torch.Tensor = self.model.model.vision_features(self.preprocess(pictures).to(tower.device, tower.dtype))
+        return features
+
+
+def load_base(run: Mindful, home: Path, device: torch.device, progress: Progress) -> Base:
+    """Load what `run` starts from. Blocking, seconds to minutes.
+
+    Raises WeightsError when the preset's weights are not there, TrainingError when `start` does not fit them.
+    """
+    preset = _for_training(get_preset(run.model))
+    weights = prepare(preset, home, progress)
+    dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(weights.language, local_files_only=True)
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            raise TrainingError(f"The tokenizer in {weights.language} is of an old kind: pull the preset again.")
+        quantised = isinstance(run, Instruct) and run.quantize is not None
+        text = AutoModelForCausalLM.from_pretrained(
+            weights.language, local_files_only=True, **_language(device, dtype, quantised)
+        )
+        tower = load_tower(weights.tower, Placement(device, dtype, {}))
+    writer = PromptWriter(tokenizer, preset, text.config.vocab_size)
+    if writer.image_token_id is None:
+        raise TrainingError(f"The preset {preset.name} has no image token, so nothing can be trained on pictures.")
+    projector = _projector(run, tower, text)
+    model = JnanaForConditionalGeneration.assemble(
+        text, tower, projector, image_token_index=writer.image_token_id, vision_feature_layer=run.pictures.layer
+    )
+    nn.Module.requires_grad_(model, False)
+    _without_dropout(text)
+    if run.gradient_checkpointing:
+        text.gradient_checkpointing_enable({"use_reentrant": False})
+    model.generation_config.eos_token_id = list(writer.stop_token_ids)
+    preprocess = Preprocessing.for_tower(tower.config)
+    if run.pictures.fit != "preset":
+        preprocess = replace(preprocess, fit=run.pictures.fit, crop_fraction=1.0)
+    return Base(preset, weights, model, writer, preprocess)
+
+
+def _for_training(preset: Preset) -> Preset:
+    """With the template that adapters bring along; the word on photos is for models that only read hints."""
+    return replace(preset, chat_template=preset.adapter_template or preset.chat_template, photo_prompt=None)
+
+
+def _language(device: torch.device, dtype: torch.dtype, quantised: bool) -> dict[str, Any]:
+    if not quantised:
+        return {"dtype": dtype, "device_map": {"": device}}
+    nf4 = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+    )
+    return {"dtype": dtype, "device_map": {"": device}, "quantization_config": nf4}
+
+
+def _without_dropout(text: PreTrainedModel) -> None:
+    """A frozen model's dropout is only noise (phi-2 has it, the original left it on), and checkpointing needs train mode."""
+    for module in text.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "attention_dropout"):
+            setattr(module, "attention_dropout", 0.0)  # noqa: B010 - nn.Module's own types know tensors only
+
+
+def _projector(run: Mindful, tower: PreTrainedModel, text: PreTrainedModel) -> Projector:
+    """fp32, whatever the frozen networks are in."""
+    torch.manual_seed(run.seed)
+    projector = Projector(tower.config.hidden_size, text.config.hidden_size)
+    if run.start is not None:
+        file = run.start / "projector.safetensors"
+        try:
+            projector.load_state_dict(load_file(file))
+        except (OSError, RuntimeError) as error:
+            raise TrainingError(
+                f"{file} cannot be read or does not fit {run.model}: train stage 1 for this preset first."
+            ) from error
+    elif isinstance(run, Align) and run.projector_init == "embeddings":
+        # Soft tokens as loud as words: at LayerNorm's own gain of 1 they drown SmolLM2's embeddings (0.136 rms) from the start.
+        embeddings: torch.Tensor = text.get_input_embeddings().weight.detach().float()  # type: ignore[operator]
+        nn.init.constant_(projector.norm.weight, float(embeddings.square().mean().sqrt()))
+    return projector

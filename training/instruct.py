@@ -1,0 +1,120 @@
+"""Stage 2: answering about pictures, from conversations. LoRA on the language model, and the projector goes on learning.
+
+    jnana train instruct pocket --run runs/instruct --set start=runs/align/artefact
+
+Only answers and the token that ends each are learnt, of every turn of a conversation (template chat); the original flattened
+conversations into single questions, `<pictures>caption image:<question>end of question:<answer><eos>`. With `quantize: nf4` the
+frozen weights are in 4 bits (QLoRA, https://arxiv.org/abs/2305.14314).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig, inject_adapter_in_model
+from torch import nn
+
+from model.prompt import Placeholder, PromptWriter, Turn
+from training.align import ORIGINAL_PROMPT
+from training.base import Base
+from training.config import Instruct
+from training.data.features import FeatureCache, Progress
+from training.data.records import Conversation
+from training.errors import TrainingError
+from training.examples import Example, MindExamples
+from training.mind_task import MindTask, parameter_group
+
+END_OF_QUESTION = "end of question:"
+"""What the original put between question and answer: tokens 437, 286, 1808, 25 of phi-2."""
+
+
+def build(
+    run: Instruct,
+    base: Base,
+    cache: FeatureCache,
+    train: Sequence[Conversation],
+    validation: Sequence[Conversation],
+    fingerprint: str,
+    looked: Progress,
+) -> MindTask:
+    """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
+    chosen = [[record for record in records if record.images or run.text_only == "adapter"] for records in (train, validation)]
+    rows = cache.fill([image for records in chosen for record in records for image in record.images], base.look, looked)
+    sets = [
+        MindExamples(_examples(run, base.writer, records, rows, which), cache)
+        for which, records in zip(("training", "validation"), chosen, strict=True)
+    ]
+    lora = add_lora(run, base)
+    groups = parameter_group(lora, weight_decay=run.optimizer.weight_decay)
+    if run.projector_lr is not None:
+        base.projector.requires_grad_(True)
+        scale = run.projector_lr / run.optimizer.lr
+        groups += parameter_group(base.projector, weight_decay=run.optimizer.weight_decay, lr_scale=scale)
+    return MindTask(base, *sets, order=run.order, fingerprint=fingerprint, groups=groups, save=lambda folder: None)
+
+
+def add_lora(run: Instruct, base: Base) -> nn.Module:
+    """LoRA matrices beside the language model's own; they are fp32 and the only thing in it that learns."""
+    language: nn.Module = base.model.model.language_model
+    known = {name.rsplit(".", 1)[-1] for name, module in language.named_modules() if isinstance(module, nn.Linear)}
+    if unknown := sorted(set(run.lora.targets) - known):
+        raise TrainingError(
+            f"lora.targets: {', '.join(unknown)} is in no layer of {run.model}; there are {', '.join(sorted(known))}."
+        )
+    inject_adapter_in_model(lora_config(run), language)
+    for name, parameter in language.named_parameters():
+        parameter.requires_grad_("lora_" in name)
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+    return language
+
+
+def lora_config(run: Instruct) -> LoraConfig:
+    return LoraConfig(
+        r=run.lora.rank,
+        lora_alpha=run.lora.alpha,
+        lora_dropout=run.lora.dropout,
+        target_modules=list(run.lora.targets),
+        use_rslora=run.lora.rslora,
+        use_dora=run.lora.dora,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def encode(run: Instruct, writer: PromptWriter, record: Conversation) -> list[tuple[list[int], list[bool]]]:
+    """The examples that a conversation makes, one or (original) one an answer: ids, and which of them are learnt."""
+    if run.template == "chat":
+        return [writer.example([_turn(said.role, said.text, said.pictures) for said in record.messages])]
+    pictures = [writer.image_token_id or 0] * writer.image_tokens * len(record.images)
+    examples = []
+    for question, answer in zip(record.messages, record.messages[1:], strict=False):
+        if (question.role, answer.role) == ("user", "assistant"):
+            asked = [ORIGINAL_PROMPT, question.text, END_OF_QUESTION]
+            prompt = [*pictures, *(token for text in asked for token in writer.text_ids(text))]
+            said = [*writer.text_ids(answer.text), writer.stop_token_ids[0]]
+            examples.append(([*prompt, *said], [False] * len(prompt) + [True] * len(said)))
+    return examples
+
+
+def _turn(role: str, text: str, pictures: int) -> Turn:
+    pieces: tuple[Any, ...] = (*[Placeholder()] * pictures, text)
+    return Turn(role, pieces, pictures)
+
+
+def _examples(
+    run: Instruct, writer: PromptWriter, records: Sequence[Conversation], rows: dict[Path, int], which: str
+) -> list[Example]:
+    """Those that are too long are left out."""
+    examples = []
+    for record in records:
+        pictures = tuple(rows[image] for image in record.images)
+        first = record.images[0] if record.images else None
+        for ids, learnt in encode(run, writer, record):
+            if len(ids) <= run.max_length:
+                examples.append(Example(record.origin, tuple(ids), tuple(learnt), pictures, first))
+    if not examples:
+        raise TrainingError(f"No {which} example fits into max_length ({run.max_length} tokens): raise it.")
+    return examples

@@ -1,0 +1,81 @@
+"""What stages 1 and 2 share once their examples are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from training.base import Base
+from training.examples import MindExamples
+from training.losses import AnswerLoss
+from training.sampling import Order
+from training.task import Sample
+
+SAMPLE_TOKENS = 48
+"""Longest answer that is written out during training."""
+
+
+class MindTask:
+    """Implements `training.task.Task` for a mind whose trained parts are switched on already."""
+
+    def __init__(
+        self,
+        base: Base,
+        train: MindExamples,
+        validation: MindExamples,
+        *,
+        order: Order,
+        fingerprint: str,
+        groups: list[dict[str, Any]],
+        save: Callable[[Path], None],
+    ) -> None:
+        self.module: nn.Module = AnswerLoss(base.model)
+        self.train = train
+        self.validation = validation
+        self.order = order
+        self.fingerprint = fingerprint
+        self._base = base
+        self._groups = groups
+        self.save = save
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return self._groups
+
+    def samples(self, count: int) -> Iterator[Sample]:
+        """The first answer of each of the first validation examples."""
+        model, tokenizer = self._base.model, self._base.writer.tokenizer
+        for number in range(min(count, len(self.validation.examples))):
+            example = self.validation.examples[number]
+            begin = example.learnt.index(True)
+            end = next((at for at in range(begin, len(example.ids)) if not example.learnt[at]), len(example.ids))
+            prompt = torch.tensor([example.ids[:begin]], device=model.device)
+            features = self.validation.features(number)
+            written = model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                max_new_tokens=SAMPLE_TOKENS,
+                do_sample=False,
+                pad_token_id=self._base.writer.stop_token_ids[0],
+                **({} if features is None else {"vision_features": features.to(model.device)}),
+            )
+            image_token = self._base.writer.image_token_id
+            asked = tokenizer.decode([token for token in example.ids[:begin] if token != image_token])
+            expected = tokenizer.decode(list(example.ids[begin:end]), skip_special_tokens=True)
+            answer = tokenizer.decode(written[0, begin:].tolist(), skip_special_tokens=True)
+            yield Sample(example.image, str(asked), str(expected).strip(), str(answer).strip())
+
+
+def parameter_group(module_or_parameters: nn.Module, *, weight_decay: float, lr_scale: float = 1.0) -> list[dict[str, Any]]:
+    """Groups for AdamW: matrices decay, norms and biases do not."""
+    trained = [parameter for parameter in module_or_parameters.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trained if parameter.ndim > 1]
+    others = [parameter for parameter in trained if parameter.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": weight_decay, "lr_scale": lr_scale},
+        {"params": others, "weight_decay": 0.0, "lr_scale": lr_scale},
+    ]
+    return [group for group in groups if group["params"]]
