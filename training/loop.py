@@ -79,11 +79,13 @@ class Loop:
         self._micros = micro_batches(run, accelerator.num_processes)
         self.steps = total_steps(run, len(task.train.lengths))
         self._sampler = Sampler(task.train.lengths, run.batch.size, seed=run.seed, order=task.order)
-        task.module.to(accelerator.device)
+        module = task.module.to(accelerator.device)
+        if run.compile:
+            module.compile()
         groups = [{**group, "lr": run.optimizer.lr} for group in task.parameter_groups()]
         fused = accelerator.device.type == "cuda"
         optimizer = torch.optim.AdamW(groups, betas=run.optimizer.betas, eps=run.optimizer.eps, fused=fused)
-        self._module, self._optimizer = accelerator.prepare(task.module, optimizer)
+        self._module, self._optimizer = accelerator.prepare(module, optimizer)
         self._step = self._tokens = self._answer_tokens = 0
         self._stop = threading.Event()
 

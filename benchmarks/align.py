@@ -1,0 +1,128 @@
+"""Stage 1, samples a second: one teacher-forced pass on cached features against the original's way.
+
+    python -m benchmarks.align > docs/results/align.md              # pocket weights, two cores
+    python -m benchmarks.align --threads 1 --seconds 20
+
+The original looked at every picture again, ran the whole model once for each token of a caption, and took batches of two.
+Both ways train the same projector on the same captions here, in turns, from photos to an AdamW step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import skimage
+import torch
+from PIL import Image
+
+from benchmarks.original_stage1 import per_token_loss
+from benchmarks.report import header, table
+from model.settings import WorkerSettings
+from training import align
+from training.base import Base, load_base
+from training.config import Align
+from training.data.records import Captioned, Origin
+from training.mind_task import MindTask
+
+WORDS = "a photo of some small thing that stands on a table near the window of an old house".split()  # noqa: SIM905
+CAPTION_WORDS = (8, 16)
+BATCHES = (1, 2, 8, 32)
+ORIGINAL_BATCH = 2
+
+
+def configuration() -> Align:
+    data = {"train": [{"format": "captions", "file": "-"}], "validation": [{"format": "captions", "file": "-"}]}
+    batch = {"size": max(BATCHES), "micro": max(BATCHES)}
+    every = {"every": 1}
+    return Align(
+        stage="align", model="pocket", template="original", max_length=200, data=data, steps=1,
+        batch=batch, optimizer={"lr": 1e-3}, checkpoints=every, validation=every,
+    )  # fmt: skip
+
+
+def photos(folder: Path, count: int) -> list[Path]:
+    """As many different pictures, cut out of scikit-image's photos."""
+    folder_of_skimage = Path(skimage.__file__).parent / "data"
+    sources = [Image.open(folder_of_skimage / name).convert("RGB") for name in ("chelsea.png", "coffee.png")]
+    paths = []
+    for number in range(count):
+        source = sources[number % len(sources)]
+        left = 3 * number % (source.width - 256)
+        paths.append(folder / f"{number}.jpg")
+        source.crop((left, 0, left + 256, 256)).save(paths[-1])
+    return paths
+
+
+def rate(step: Callable[[], int], seconds: float) -> float:
+    """Samples a second, after one step that does not count."""
+    step()
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        done += step()
+    return done / (time.perf_counter() - started)
+
+
+def ours(base: Base, task: MindTask, optimizer: torch.optim.Optimizer, batch: int) -> Callable[[], int]:
+    def step() -> int:
+        made = task.train.collate(range(batch))
+        (task.module(**made.inputs) / made.answer_tokens).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return batch
+
+    return step
+
+
+def originals(base: Base, task: MindTask, optimizer: torch.optim.Optimizer, paths: Sequence[Path]) -> Callable[[], int]:
+    examples = task.train.examples[:ORIGINAL_BATCH]
+    begin = examples[0].learnt.index(True)
+    prompt = torch.tensor(examples[0].ids[:begin])
+    answers = [list(example.ids[begin:]) for example in examples]
+
+    def step() -> int:
+        features = base.look([Image.open(io.BytesIO(path.read_bytes())) for path in paths[:ORIGINAL_BATCH]]).clone()
+        loss = per_token_loss(base.model, prompt, answers, features)
+        (loss / sum(map(len, answers))).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return ORIGINAL_BATCH
+
+    return step
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--seconds", type=float, default=15.0)
+    options = arguments.parse_args()
+    torch.set_num_threads(options.threads)
+    run = configuration()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        base = load_base(run, WorkerSettings().home, torch.device("cpu"), lambda what, done, total: None)
+        paths = photos(Path(name), max(BATCHES))
+        for words in CAPTION_WORDS:
+            captions = [" ".join(WORDS[(at + shift) % len(WORDS)] for at in range(words)) for shift in range(len(paths))]
+            records = [
+                Captioned(Origin(Path("captions"), at), path, (caption,))
+                for at, (path, caption) in enumerate(zip(paths, captions, strict=True))
+            ]
+            task = align.build(run, base, base.cache(Path(name)), records, records[:1], "", lambda done, total: None)
+            optimizer = torch.optim.AdamW(base.projector.parameters(), lr=1e-5)
+            peer = rate(originals(base, task, optimizer, paths), options.seconds)
+            rows.append([words, "original's way", ORIGINAL_BATCH, f"{peer:.2f}", "1.0"])
+            for batch in BATCHES:
+                own = rate(ours(base, task, optimizer, batch), options.seconds)
+                rows.append([words, "one pass, cached", batch, f"{own:.2f}", f"{own / peer:.1f}"])
+    print(header("Stage 1, samples a second", "torch", "transformers"))
+    print(f"pocket, fp32, {options.threads} threads; each figure over at least {options.seconds:.0f} s.\n")
+    print(table(["caption, words", "way", "batch", "samples/s", "times the original's"], rows))
+
+
+if __name__ == "__main__":
+    main()

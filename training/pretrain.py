@@ -1,0 +1,133 @@
+"""Stage 0: phi-2's architecture, or a smaller phi, from random weights on packed text.
+
+    jnana data tokenize TEXTS... --tokenizer data/models/phi2/language --to data/training/text
+    jnana train pretrain best --run runs/pretrain
+    torchrun --nproc-per-node 4 -m training.cli train pretrain best --run runs/pretrain --set fsdp=true
+
+The original reached a loss of 6.67 (mean of its last ten values) after 1.08 M tokens, from ln(51200) = 10.84.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoTokenizer, PhiConfig, PhiForCausalLM
+
+from model.files import appearing
+from training.config import Architecture, Pretrain
+from training.data.shards import TokenShards
+from training.errors import TrainingError
+from training.losses import summed_loss
+from training.mind_task import parameter_group
+from training.sampling import Order
+from training.task import Batch, Sample
+
+SAMPLE_PROMPT, SAMPLE_TOKENS = 16, 32
+"""Tokens of a validation text that are given, and that are written on."""
+
+
+class NextTokenLoss(nn.Module):
+    """Sum of the negative log-likelihoods of every next token."""
+
+    def __init__(self, model: PhiForCausalLM) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """(B, T + 1) int64 -> 0-dim fp32."""
+        hidden = self.model.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
+        return summed_loss(hidden, tokens[:, 1:], self.model.lm_head)
+
+
+class TextExamples:
+    """Windows of packed shards. Implements `training.task.Examples`."""
+
+    def __init__(self, shards: TokenShards, length: int) -> None:
+        self._shards = shards
+        self._length = length
+        self.lengths: Sequence[int] = [length] * shards.sequences(length)
+
+    def collate(self, examples: Sequence[int]) -> Batch:
+        tokens = torch.stack([torch.from_numpy(self._shards.sequence(example, self._length)) for example in examples])
+        count = len(examples) * self._length
+        return Batch({"tokens": tokens}, count, count)
+
+    def origin(self, example: int) -> str:
+        return f"tokens {example * self._length:,} to {(example + 1) * self._length:,} of {self._shards.folder}"
+
+
+class PretrainTask:
+    """Implements `training.task.Task`."""
+
+    order: Order = "random"
+
+    def __init__(self, run: Pretrain, device: torch.device) -> None:
+        shards = [TokenShards.open(folder, run.data.tokenizer) for folder in (run.data.train, run.data.validation)]
+        for one in shards:
+            if one.vocab_size > run.architecture.vocab_size:
+                raise TrainingError(
+                    f"{one.folder} has a vocabulary of {one.vocab_size:,} tokens, and the model "
+                    f"{run.architecture.vocab_size:,} rows: raise architecture.vocab_size."
+                )
+            if not one.sequences(run.sequence_length):
+                raise TrainingError(
+                    f"{one.folder} has {one.tokens:,} tokens, fewer than a sequence of {run.sequence_length:,}."
+                )
+        self.train, self.validation = (TextExamples(one, run.sequence_length) for one in shards)
+        self.fingerprint = "+".join(one.fingerprint for one in shards)
+        self._model = new_model(run, device)
+        self._run = run
+        self.module: nn.Module = NextTokenLoss(self._model)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        return parameter_group(self._model, weight_decay=self._run.optimizer.weight_decay)
+
+    def samples(self, count: int) -> Iterator[Sample]:
+        """How the first validation texts are written on."""
+        tokenizer = AutoTokenizer.from_pretrained(self._run.data.tokenizer, local_files_only=True)
+        for number in range(min(count, len(self.validation.lengths))):
+            tokens = self.validation.collate([number]).inputs["tokens"].to(self._model.device)
+            prompt = tokens[:, :SAMPLE_PROMPT]
+            written = self._model.generate(
+                prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=SAMPLE_TOKENS, do_sample=False, pad_token_id=0
+            )
+            expected = tokens[0, SAMPLE_PROMPT : SAMPLE_PROMPT + SAMPLE_TOKENS]
+            texts = [tokenizer.decode(ids.tolist()) for ids in (prompt[0], expected, written[0, SAMPLE_PROMPT:])]
+            yield Sample(None, *texts)
+
+    def save(self, folder: Path) -> None:
+        """A folder that transformers, and stage 1, load: weights, configuration and tokenizer."""
+        with appearing(folder) as target:
+            self._model.save_pretrained(target)
+            AutoTokenizer.from_pretrained(self._run.data.tokenizer, local_files_only=True).save_pretrained(target)
+
+
+def phi_config(architecture: Architecture) -> PhiConfig:
+    """Without dropout: each text is read once or less."""
+    sizes = architecture.model_dump(exclude={"parameters"})
+    return PhiConfig(**sizes, resid_pdrop=0.0, embd_pdrop=0.0, attention_dropout=0.0, tie_word_embeddings=False)
+
+
+def new_model(run: Pretrain, device: torch.device) -> PhiForCausalLM:
+    """Random weights, fp32, on `device`. Raises TrainingError when it has another number of parameters than asserted."""
+    torch.manual_seed(run.seed)
+    with device:
+        model = PhiForCausalLM(phi_config(run.architecture))
+        if run.init == "torch_default":
+            # The original built its model on the meta device, where lit-gpt's N(0, 0.02) did nothing: each layer's own
+            # reset_parameters is what it ran with.
+            for module in model.modules():
+                if isinstance(module, nn.Linear | nn.Embedding | nn.LayerNorm):
+                    module.reset_parameters()
+    found = sum(parameter.numel() for parameter in model.parameters())
+    if run.architecture.parameters not in (None, found):
+        raise TrainingError(
+            f"This architecture has {found:,} parameters, and the configuration says {run.architecture.parameters:,}."
+        )
+    if run.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
