@@ -85,7 +85,7 @@ def load_base(run: Mindful, home: Path, device: torch.device, progress: Progress
     nn.Module.requires_grad_(model, False)
     _without_dropout(text)
     if run.gradient_checkpointing:
-        text.gradient_checkpointing_enable({"use_reentrant": False})
+        text.activation_checkpointing_enable({"use_reentrant": False})
     model.generation_config.eos_token_id = list(writer.stop_token_ids)
     preprocess = Preprocessing.for_tower(tower.config)
     if run.pictures.fit != "preset":

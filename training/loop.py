@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +24,10 @@ from accelerate.utils import FullyShardedDataParallelPlugin, set_seed
 from training import checkpoint
 from training.config import Run
 from training.errors import TrainingError
+from training.metrics import AnyMetric, Sample, Step, Validation
 from training.sampling import Sampler
 from training.schedule import learning_rate
-from training.task import Batch, Sample, Task
+from training.task import Batch, Task
 
 RECORDS_NAMED = 8
 """Of a batch whose loss is no number, in the message."""
@@ -35,46 +35,26 @@ RECORDS_NAMED = 8
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class StepFigures:
-    """What one optimizer step did, over all ranks."""
-
-    step: int
-    loss: float
-    """Mean over the labels of the step, nats."""
-    lr: float
-    grad_norm: float
-    """Before clipping."""
-    examples: int
-    tokens: int
-    """Cumulative, as `answer_tokens`."""
-    answer_tokens: int
-    seconds: float
-    data_seconds: float
-    """Of them spent waiting for batches."""
-    step_tokens: int
-    memory_bytes: int
-    """Most that the device (without one: this process) had in use."""
-
-
-@dataclass(frozen=True)
-class Listeners:
-    """Who hears what the loop does; on the main rank only."""
-
-    step: Callable[[StepFigures], None]
-    validation: Callable[[int, float], None]
-    sample: Callable[[int, Sample], None]
-    event: Callable[[int, str], None]
-
-
 class Loop:
-    """Trains `task` as `run` says, with checkpoints in `checkpoints`."""
+    """Trains `task` as `run` says, with checkpoints in `checkpoints`; the main rank tells `listen` what happens.
 
-    def __init__(self, run: Run, task: Task, checkpoints: Path, listeners: Listeners, accelerator: Accelerator) -> None:
+    `peak_flops`: of all devices together, for the MFU; None: not known.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        task: Task,
+        checkpoints: Path,
+        accelerator: Accelerator,
+        listen: Callable[[AnyMetric], None],
+        peak_flops: float | None = None,
+    ) -> None:
         self._run = run
         self._task = task
         self._checkpoints = checkpoints
-        self._listeners = listeners
+        self._listen = listen if accelerator.is_main_process else _deaf
+        self._peak_flops = peak_flops
         self._accelerator = accelerator
         self._micros = micro_batches(run, accelerator.num_processes)
         self.steps = total_steps(run, len(task.train.lengths))
@@ -141,7 +121,8 @@ class Loop:
         lr = learning_rate(self._run.optimizer, self._step, self.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
-        tokens, answer_tokens = self._sum(sum(b.tokens for b in micros), sum(b.answer_tokens for b in micros))
+        counts = [(batch.tokens, batch.answer_tokens, batch.flops) for batch in micros]
+        tokens, answer_tokens, flops = self._sum(*map(sum, zip(*counts, strict=True)))
         losses = self._backward(micros, answer_tokens)
         (loss,) = self._sum(float(losses.sum()))
         if not math.isfinite(loss):
@@ -152,21 +133,25 @@ class Loop:
         self._step += 1
         self._tokens += int(tokens)
         self._answer_tokens += int(answer_tokens)
-        figures = StepFigures(
-            step=self._step,
-            loss=loss / answer_tokens,
-            lr=lr,
-            grad_norm=norm,
-            examples=self._run.batch.size,
-            tokens=self._tokens,
-            answer_tokens=self._answer_tokens,
-            seconds=time.perf_counter() - started,
-            data_seconds=waited,
-            step_tokens=int(tokens),
-            memory_bytes=_memory(self._accelerator.device),
+        seconds = time.perf_counter() - started
+        self._listen(
+            Step(
+                step=self._step,
+                time=time.time(),
+                loss=loss / answer_tokens,
+                lr=lr,
+                grad_norm=norm,
+                examples=self._run.batch.size,
+                tokens=self._tokens,
+                answer_tokens=self._answer_tokens,
+                seconds=seconds,
+                data_seconds=waited,
+                tokens_per_second=tokens / seconds,
+                examples_per_second=self._run.batch.size / seconds,
+                mfu=flops / seconds / self._peak_flops if self._peak_flops else None,
+                memory_bytes=_memory(self._accelerator.device),
+            )
         )
-        if self._accelerator.is_main_process:
-            self._listeners.step(figures)
 
     def _backward(self, micros: Sequence[Batch], answer_tokens: float) -> torch.Tensor:
         """Gradients of the step's mean loss; the summed loss of every micro-batch of this rank."""
@@ -227,11 +212,12 @@ class Loop:
             if place < len(starts):
                 total, learnt = total + loss, learnt + batch.answer_tokens
         total, learnt = self._sum(total, learnt)
-        if self._accelerator.is_main_process:
-            self._listeners.validation(self._step, total / max(learnt, 1))
-            if self._run.validation.samples and not self._run.fsdp:  # a sharded model cannot write on one rank alone
-                for sample in self._task.samples(self._run.validation.samples):
-                    self._listeners.sample(self._step, sample)
+        self._listen(Validation(step=self._step, loss=total / max(learnt, 1)))
+        # A sharded model cannot write on one rank alone.
+        if self._run.validation.samples and self._accelerator.is_main_process and not self._run.fsdp:
+            for one in self._task.samples(self._run.validation.samples):
+                image = str(one.image) if one.image else None
+                self._listen(Sample(step=self._step, image=image, prompt=one.prompt, expected=one.expected, answer=one.answer))
 
     def _save(self) -> int:
         state = checkpoint.State(self._step, self._tokens, self._answer_tokens, self._task.fingerprint, deciding(self._run))
@@ -301,6 +287,10 @@ class _Ahead:
     def __exit__(self, *_: object) -> None:
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
+
+
+def _deaf(_metric: AnyMetric) -> None:
+    """Ranks other than the main one have nobody to tell."""
 
 
 def new_accelerator(run: Run) -> Accelerator:

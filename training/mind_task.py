@@ -13,7 +13,7 @@ from training.base import Base
 from training.examples import MindExamples
 from training.losses import AnswerLoss
 from training.sampling import Order
-from training.task import Sample
+from training.task import Written
 
 SAMPLE_TOKENS = 48
 """Longest answer that is written out during training."""
@@ -45,7 +45,7 @@ class MindTask:
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self._groups
 
-    def samples(self, count: int) -> Iterator[Sample]:
+    def samples(self, count: int) -> Iterator[Written]:
         """The first answer of each of the first validation examples."""
         model, tokenizer = self._base.model, self._base.writer.tokenizer
         for number in range(min(count, len(self.validation.examples))):
@@ -66,7 +66,7 @@ class MindTask:
             asked = tokenizer.decode([token for token in example.ids[:begin] if token != image_token])
             expected = tokenizer.decode(list(example.ids[begin:end]), skip_special_tokens=True)
             answer = tokenizer.decode(written[0, begin:].tolist(), skip_special_tokens=True)
-            yield Sample(example.image, str(asked), str(expected).strip(), str(answer).strip())
+            yield Written(example.image, str(asked), str(expected).strip(), str(answer).strip())
 
 
 def parameter_group(module_or_parameters: nn.Module, *, weight_decay: float, lr_scale: float = 1.0) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ from training.errors import TrainingError
 from training.losses import summed_loss
 from training.mind_task import parameter_group
 from training.sampling import Order
-from training.task import Batch, Sample
+from training.task import Batch, Written
 
 SAMPLE_PROMPT, SAMPLE_TOKENS = 16, 32
 """Tokens of a validation text that are given, and that are written on."""
@@ -86,18 +86,19 @@ class PretrainTask:
     def parameter_groups(self) -> list[dict[str, Any]]:
         return parameter_group(self._model, weight_decay=self._run.optimizer.weight_decay)
 
-    def samples(self, count: int) -> Iterator[Sample]:
+    def samples(self, count: int) -> Iterator[Written]:
         """How the first validation texts are written on."""
         tokenizer = AutoTokenizer.from_pretrained(self._run.data.tokenizer, local_files_only=True)
         for number in range(min(count, len(self.validation.lengths))):
             tokens = self.validation.collate([number]).inputs["tokens"].to(self._model.device)
             prompt = tokens[:, :SAMPLE_PROMPT]
-            written = self._model.generate(
+            written = self._model.generate(  # type: ignore[misc]  # transformers' own annotation of self
                 prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=SAMPLE_TOKENS, do_sample=False, pad_token_id=0
             )
             expected = tokens[0, SAMPLE_PROMPT : SAMPLE_PROMPT + SAMPLE_TOKENS]
-            texts = [tokenizer.decode(ids.tolist()) for ids in (prompt[0], expected, written[0, SAMPLE_PROMPT:])]
-            yield Sample(None, *texts)
+            texts = (prompt[0], expected, written[0, SAMPLE_PROMPT:])
+            asked, wanted, said = (str(tokenizer.decode(ids.tolist())) for ids in texts)
+            yield Written(None, asked, wanted, said)
 
     def save(self, folder: Path) -> None:
         """A folder that transformers, and stage 1, load: weights, configuration and tokenizer."""
@@ -129,5 +130,5 @@ def new_model(run: Pretrain, device: torch.device) -> PhiForCausalLM:
             f"This architecture has {found:,} parameters, and the configuration says {run.architecture.parameters:,}."
         )
     if run.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     return model

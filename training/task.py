@@ -26,10 +26,12 @@ class Batch:
     """That the language model sees, without padding."""
     answer_tokens: int
     """That are learnt."""
+    flops: float = 0.0
+    """Of a forward and a backward pass, as the MFU counts them; 0: not known."""
 
 
 @dataclass(frozen=True)
-class Sample:
+class Written:
     """An answer written out during training, beside what was expected."""
 
     image: Path | None
@@ -69,7 +71,7 @@ class Task(Protocol):
         """For AdamW: `params`, `weight_decay`, and `lr_scale`, by which the schedule's rate is multiplied."""
         ...
 
-    def samples(self, count: int) -> Iterator[Sample]:
+    def samples(self, count: int) -> Iterator[Written]:
         """Answers to the first validation examples."""
         ...
 

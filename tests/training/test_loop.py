@@ -27,7 +27,7 @@ def one_thread() -> None:
 
 def loop(folder: Path, config: Align, toy: Toy | None = None, heard: Heard | None = None) -> tuple[Loop, Toy]:
     toy = toy or Toy()
-    return Loop(config, toy, folder, (heard or Heard()).listeners(), new_accelerator(config)), toy
+    return Loop(config, toy, folder, new_accelerator(config), heard or Heard()), toy
 
 
 def weights(toy: Toy) -> dict[str, torch.Tensor]:
@@ -57,8 +57,8 @@ def test_the_loss_goes_down_and_is_told(tmp_path: Path) -> None:
     trained.train()
     losses = [figures.loss for figures in heard.steps]
     assert sum(losses[-10:]) < sum(losses[:10])
-    assert [step for step, _ in heard.validations] == [30, 60]
-    assert [step for step, _ in heard.samples] == [30, 60]
+    assert [one.step for one in heard.validations] == [30, 60]
+    assert [one.step for one in heard.samples] == [30, 60]
     assert heard.steps[-1].answer_tokens == 60 * 8
 
 

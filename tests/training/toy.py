@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from training.config import Align
-from training.loop import Listeners, StepFigures
+from training.metrics import AnyMetric, Sample, Step, Validation
 from training.sampling import Order
-from training.task import Batch, Sample
+from training.task import Batch, Written
 
 RUN: dict[str, Any] = {
     "stage": "align",
@@ -76,8 +76,8 @@ class Toy:
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.module.head.parameters()), "weight_decay": 0.1, "lr_scale": 1.0}]
 
-    def samples(self, count: int) -> Iterator[Sample]:
-        yield from [Sample(None, "?", "!", "…")] * count
+    def samples(self, count: int) -> Iterator[Written]:
+        yield from [Written(None, "?", "!", "…")] * count
 
     def save(self, folder: Path) -> None:
         folder.mkdir()
@@ -88,20 +88,19 @@ class Heard:
     """What the loop said; asks it to end after a step, as a machine that is shut down does."""
 
     stop_after: int | None = None
-    steps: list[StepFigures] = field(default_factory=list)
-    validations: list[tuple[int, float]] = field(default_factory=list)
-    samples: list[tuple[int, Sample]] = field(default_factory=list)
-    events: list[tuple[int, str]] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    validations: list[Validation] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
 
-    def _step(self, figures: StepFigures) -> None:
-        self.steps.append(figures)
-        if figures.step == self.stop_after:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def listeners(self) -> Listeners:
-        return Listeners(
-            self._step,
-            lambda step, loss: self.validations.append((step, loss)),
-            lambda step, sample: self.samples.append((step, sample)),
-            lambda step, text: self.events.append((step, text)),
-        )
+    def __call__(self, metric: AnyMetric) -> None:
+        match metric:
+            case Step():
+                self.steps.append(metric)
+                if metric.step == self.stop_after:
+                    os.kill(os.getpid(), signal.SIGTERM)
+            case Validation():
+                self.validations.append(metric)
+            case Sample():
+                self.samples.append(metric)
+            case _:
+                raise AssertionError(metric)

@@ -14,7 +14,7 @@ folder, stop_after = Path(sys.argv[1]), int(sys.argv[2])
 config, toy = run(validation={"every": 3, "examples": 5, "samples": 0}), Toy()
 toy.module.head[1].p = 0.0  # type: ignore[index,union-attr]  # every rank draws its own dropout
 accelerator = new_accelerator(config)
-loop = Loop(config, toy, folder / "checkpoints", Heard(stop_after).listeners(), accelerator)
+loop = Loop(config, toy, folder / "checkpoints", accelerator, Heard(stop_after))
 loop.resume()
 loop.train()
 if accelerator.is_main_process:
