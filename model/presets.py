@@ -57,6 +57,8 @@ class Preset:
     """Tokens, prompt and answer together."""
     projector: str | None = None
     """File of a trained projector in the preset's folder; None: pictures reach the language model as hints only."""
+    image_token: str = ""
+    """Whose places the soft tokens of pictures take; its own row is never read. "": none."""
     image_tokens: int = 49
     """Soft tokens one picture becomes when there is a projector."""
     system_prompt: str | None = None
@@ -190,6 +192,7 @@ POCKET = Preset(
     context_length=8192,
     # Without diacritics: they make this model answer in Dutch.
     system_prompt="You are a helpful AI assistant named Jnana.",
+    image_token="<empty_output>",  # noqa: S106 - a token of notebooks, which chats never use: all 49,152 rows have a name
     photo_prompt="The user shows you photos: a line says what each photo shows. Answer in one short sentence.",
     stop_tokens=("<|im_end|>",),
     repetition_penalty=1.1,
@@ -229,6 +232,7 @@ PHI2 = Preset(
     context_length=2048,
     chat_template=PHI2_TEMPLATE,
     adapter_template=PHI2_ADAPTER_TEMPLATE,
+    image_token=IMAGE_TOKEN,
     spare_tokens=(IMAGE_TOKEN, END_OF_TURN, PAD_TOKEN),
     stop_tokens=(END_OF_TURN,),
     stop=("\nInstruct:", "\nOutput:"),

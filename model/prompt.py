@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from model.presets import IMAGE_TOKEN, PAD_TOKEN, Preset
+from model.presets import PAD_TOKEN, Preset
 
 NAME_CHARACTERS = 64
 """Longest speaker's name that is kept; longer ones are cut."""
@@ -54,7 +54,7 @@ class PromptWriter:
             tokenizer.pad_token = PAD_TOKEN
         if preset.chat_template is not None:
             tokenizer.chat_template = preset.chat_template
-        self.image_token_id = self._id(IMAGE_TOKEN) if IMAGE_TOKEN in preset.spare_tokens else None
+        self.image_token_id = self._id(preset.image_token) if preset.image_token else None
         ends = [tokenizer.eos_token_id, *(self._id(token) for token in preset.stop_tokens)]
         self.stop_token_ids = tuple(dict.fromkeys(int(token) for token in ends))
         # Two backends: `encode_special_tokens` is a switch of the whole tokenizer, and encoding runs in several threads.

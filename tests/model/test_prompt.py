@@ -27,7 +27,7 @@ def tokenizer(merges: Sequence[tuple[str, str]] = ()) -> PreTrainedTokenizerFast
     backend = Tokenizer(models.BPE(vocab={token: at for at, token in enumerate(vocabulary)}, merges=list(merges)))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     backend.decoder = decoders.ByteLevel()
-    backend.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    backend.add_special_tokens(["<|endoftext|>", "<|im_start|>", "<|im_end|>", POCKET.image_token])
     return PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>", chat_template=CHATML)
 
 
@@ -97,11 +97,11 @@ def test_every_picture_gets_49_places_in_order() -> None:
 
 def test_spare_tokens_take_free_rows_and_never_more() -> None:
     writer = PromptWriter(tokenizer(), PHI2, VOCABULARY_ROWS)
-    assert writer.image_token_id == 259
-    assert len(writer.tokenizer) == 262
+    assert writer.image_token_id == 260
+    assert len(writer.tokenizer) == 263
     assert writer.tokenizer.pad_token == "<|pad|>"
-    with pytest.raises(ValueError, match="262 tokens do not fit into the 261 rows"):
-        PromptWriter(tokenizer(), PHI2, 261)
+    with pytest.raises(ValueError, match="263 tokens do not fit into the 262 rows"):
+        PromptWriter(tokenizer(), PHI2, 262)
 
 
 def test_answers_end_at_end_of_turn_and_end_of_text() -> None:

@@ -108,7 +108,7 @@ def test_the_originals_initialisation_is_torchs(shards: Path) -> None:
 def test_what_does_not_fit_is_told(shards: Path) -> None:
     with pytest.raises(TrainingError, match=r"has 3\d,\d{3} parameters, and the configuration says 7"):
         PretrainTask(run(shards, architecture={**TINY, "parameters": 7}), CPU)
-    with pytest.raises(TrainingError, match=r"vocabulary of 259 tokens, and the model 100 rows"):
+    with pytest.raises(TrainingError, match=r"vocabulary of 260 tokens, and the model 100 rows"):
         PretrainTask(run(shards, architecture={**TINY, "vocab_size": 100}), CPU)
     with pytest.raises(TrainingError, match=r"fewer than a sequence of 1,000,000"):
         PretrainTask(run(shards, sequence_length=1_000_000), CPU)
