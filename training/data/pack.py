@@ -67,7 +67,7 @@ class BadRecords:
 
     def __str__(self) -> str:
         more = [f"  and {self.count - len(self.first)} more"] if self.count > len(self.first) else []
-        return "\n".join([f"{self.count} bad records:", *(f"  {record}" for record in self.first), *more])
+        return "\n".join([f"{self.count} bad record{'s' if self.count > 1 else ''}:", *(f"  {record}" for record in self.first), *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +237,8 @@ def _refuse(writers: Sequence[ShardWriter], bad: BadRecords, strict: bool, valid
     if not any(writer.documents for writer in writers):
         raise TrainingError("There is no document in the sources" + (f", but {bad}" if bad.count else "."))
     if not all(writer.documents for writer in writers):
-        few = sum(writer.documents for writer in writers)
-        raise TrainingError(f"A split would be empty: there are only {few} documents for --validation {validation}; change that.")
+        documents = sum(writer.documents for writer in writers)
+        raise TrainingError(f"A split would be empty: {documents} documents in all are too few for --validation {validation}; change that.")
 
 
 def _eos_token(folder: Path) -> str | None:
