@@ -36,7 +36,7 @@ END_OF_TEXT = "<|endoftext|>"
 PIECE_CHARACTERS = 2**18
 """Longer documents are tokenised in pieces, cut at line breaks: a tokenizer takes some hundred bytes a token while it works."""
 BATCH_CHARACTERS = 2**22
-"""Tokenised at a time: some 150 MB meanwhile, and pieces enough for 16 cores."""
+"""Tokenised at a time: pieces enough for 16 cores."""
 AHEAD = 2
 """Batches that are read while one is tokenised."""
 NAMED = 10
@@ -209,18 +209,30 @@ def _encoded(batches: Iterator[_Batch], encoder: Tokenizer, vocabulary: Vocabula
 
 
 def _encode(batch: _Batch, encoder: Tokenizer, vocabulary: Vocabulary) -> list[Tokens]:
-    try:
-        encodings = iter(encoder.encode_batch_fast(batch.pieces, add_special_tokens=False))
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise TrainingError(f"The tokenizer {vocabulary.tokenizer} cannot take this text: {error}.") from error
-    documents = []
-    for _, _, count in batch.documents:
-        ids: list[int] = []
-        for encoding in itertools.islice(encodings, count):
-            ids += encoding.ids
-        ids.append(vocabulary.end_of_document)
-        documents.append(np.array(ids, vocabulary.dtype))
-    return documents
+    arrays: list[Tokens] = []
+    for group in _groups(batch.pieces):  # a long document alone can be many batches' worth
+        try:
+            encodings = encoder.encode_batch_fast(group, add_special_tokens=False)
+        except Exception as error:  # tokenizers raises nothing narrower
+            raise TrainingError(f"The tokenizer {vocabulary.tokenizer} cannot take this text: {error}.") from error
+        arrays += [np.array(encoding.ids, vocabulary.dtype) for encoding in encodings]
+    end = np.array([vocabulary.end_of_document], vocabulary.dtype)
+    cut = iter(arrays)
+    return [np.concatenate([*itertools.islice(cut, count), end]) for _, _, count in batch.documents]
+
+
+def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Of about BATCH_CHARACTERS each."""
+    group: list[str] = []
+    characters = 0
+    for text in texts:
+        group.append(text)
+        characters += len(text)
+        if characters >= BATCH_CHARACTERS:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
 
 
 def _writers(folder: Path, vocabulary: Vocabulary, files: Sequence[TextFile], validation: float) -> list[ShardWriter]:
