@@ -35,8 +35,7 @@ def jsonl(path: Path, texts: Sequence[str]) -> Path:
 def stored(folder: Path, words: Path) -> str:
     """Everything in a folder of shards, as text."""
     shards = TokenShards.open(folder, words)
-    ids = [*shards.sequence(0, shards.tokens - 1).tolist()]
-    return decode(words, ids)
+    return decode(words, shards.sequence(0, shards.tokens - 1).tolist())
 
 
 def documents(folder: Path, words: Path) -> set[str]:
@@ -53,6 +52,13 @@ def test_documents_follow_each_other_with_the_end_token_between(tmp_path: Path, 
     end = "<|endoftext|>"
     assert stored(tmp_path / "s", words) == TEXTS[0] + end + TEXTS[1] + end + TEXTS[2] + end
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["manifest.json", "shard-00000.tokens"]
+
+
+def test_a_document_longer_than_a_batch_stays_whole(tmp_path: Path, words: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.data.pack.BATCH_CHARACTERS", 2**16)
+    long = "\n".join(TEXTS * 4000)
+    pack([jsonl(tmp_path / "a.jsonl", [TEXTS[0], long, TEXTS[1]])], words, tmp_path / "s")
+    assert stored(tmp_path / "s", words).split("<|endoftext|>") == [TEXTS[0], long, TEXTS[1], ""]
 
 
 def test_special_tokens_in_a_text_stay_letters(tmp_path: Path, words: Path) -> None:
