@@ -6,8 +6,12 @@ Exit codes: 0 done · 1 failed (one sentence on standard error) · 2 wrong argum
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -22,6 +26,43 @@ train = typer.Typer(help="The stages: pretrain, align, instruct.", no_args_is_he
 data = typer.Typer(help="What the stages learn from: check it, prepare it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
+
+
+@data.command("tokenize")
+def tokenize(
+    sources: Annotated[list[Path], typer.Argument(help="Files and folders: .jsonl, .parquet, plain text; also .gz, .zst.")],
+    tokenizer: Annotated[Path, typer.Option(help="Folder with the model's tokenizer.json.")],
+    to: Annotated[Path, typer.Option(help="Folder to make.")],
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Part of the documents held back: makes train/ and validation/.")
+    ] = 0.0,
+    licence: Annotated[list[str] | None, typer.Option(help="Of the text, for the record; may be given several times.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at bad records instead of leaving them out.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads that tokenise; else one a core.")] = None,
+) -> None:
+    """Turn text into packed shards of tokens for `jnana train pretrain`."""
+    if threads is not None:
+        os.environ["RAYON_NUM_THREADS"] = str(threads)  # read when the first batch is tokenised
+    from training.data.display import shown, summary
+    from training.data.pack import pack
+
+    began = time.monotonic()
+    with sentences():
+        with shown() as on_progress:
+            packed = pack(
+                sources,
+                tokenizer,
+                to,
+                validation=validation,
+                licences=licence or [],
+                strict=strict,
+                on_progress=on_progress,
+            )
+        print(summary(packed, time.monotonic() - began))
+        if packed.other_files:
+            print(f"{packed.other_files} files of other formats in these folders were not read.", file=sys.stderr)
+        if packed.bad.count:
+            print(f"Left out: {packed.bad}", file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
+import itertools
 import json
 import shutil
 from collections import deque
@@ -34,7 +36,7 @@ END_OF_TEXT = "<|endoftext|>"
 PIECE_CHARACTERS = 2**18
 """Longer documents are tokenised in pieces, cut at line breaks: a tokenizer takes some hundred bytes a token while it works."""
 BATCH_CHARACTERS = 2**22
-"""Tokenised at a time: some 150 MB meanwhile, and pieces enough for 16 cores."""
+"""Tokenised at a time: pieces enough for 16 cores."""
 AHEAD = 2
 """Batches that are read while one is tokenised."""
 NAMED = 10
@@ -65,7 +67,7 @@ class BadRecords:
 
     def __str__(self) -> str:
         more = [f"  and {self.count - len(self.first)} more"] if self.count > len(self.first) else []
-        return "\n".join([f"{self.count} bad records:", *(f"  {record}" for record in self.first), *more])
+        return "\n".join([f"{self.count} bad record{'s' if self.count > 1 else ''}:", *(f"  {record}" for record in self.first), *more])
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +110,21 @@ def pack(
     vocabulary, encoder = load(tokenizer)
     bad = BadRecords()
     with _explained(target), _claimed(target), appearing(target) as folder:
-        description = ", ".join(dict.fromkeys(file.source for file in files))
-        if validation:
-            train, held = (ShardWriter(folder / split, vocabulary, split, description) for split in SPLITS)
-        else:
-            train = held = ShardWriter(folder, vocabulary, "all", description)
-        writers = (train, held) if validation else (train,)
+        writers = _writers(folder, vocabulary, files, validation)
         total = sum(file.size for file in files)
         for batch, arrays in _encoded(_batches(files, validation, bad, strict), encoder, vocabulary):
             for (source, is_held, _), tokens in zip(batch.documents, arrays, strict=True):
-                (held if is_held else train).add(tokens, source)
-            written = sum(writer.documents for writer in writers), sum(writer.tokens for writer in writers)
-            on_progress(Progress(batch.read, total, *written))
+                writers[is_held].add(tokens, source)
+            tokens_written = sum(writer.tokens for writer in writers)
+            on_progress(Progress(batch.read, total, sum(writer.documents for writer in writers), tokens_written))
         _refuse(writers, bad, strict, validation)
-        closing = {"validation": validation, "bad_records": bad.count, "licences": tuple(licences)}
-        manifests = [writer.finish(**closing) for writer in writers]
-    places = [target / split for split in SPLITS] if validation else [target]
-    return Packed(dict(zip(places, manifests, strict=True)), bad, other_files)
+        manifests = {
+            target / writer.folder.relative_to(folder): writer.finish(
+                validation=validation, bad_records=bad.count, licences=tuple(licences)
+            )
+            for writer in writers
+        }
+    return Packed(manifests, bad, other_files)
 
 
 def load(folder: Path) -> tuple[Vocabulary, Tokenizer]:
@@ -209,14 +209,38 @@ def _encoded(batches: Iterator[_Batch], encoder: Tokenizer, vocabulary: Vocabula
 
 
 def _encode(batch: _Batch, encoder: Tokenizer, vocabulary: Vocabulary) -> list[Tokens]:
-    try:
-        encodings = iter(encoder.encode_batch_fast(batch.pieces, add_special_tokens=False))
-    except Exception as error:  # tokenizers raises nothing narrower
-        raise TrainingError(f"The tokenizer {vocabulary.tokenizer} cannot take this text: {error}.") from error
-    return [
-        np.array([*(number for _ in range(count) for number in next(encodings).ids), vocabulary.end_of_document], vocabulary.dtype)
-        for _, _, count in batch.documents
-    ]
+    arrays: list[Tokens] = []
+    for group in _groups(batch.pieces):  # a long document alone can be many batches' worth
+        try:
+            encodings = encoder.encode_batch_fast(group, add_special_tokens=False)
+        except Exception as error:  # tokenizers raises nothing narrower
+            raise TrainingError(f"The tokenizer {vocabulary.tokenizer} cannot take this text: {error}.") from error
+        arrays += [np.array(encoding.ids, vocabulary.dtype) for encoding in encodings]
+    end = np.array([vocabulary.end_of_document], vocabulary.dtype)
+    cut = iter(arrays)
+    return [np.concatenate([*itertools.islice(cut, count), end]) for _, _, count in batch.documents]
+
+
+def _groups(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Of about BATCH_CHARACTERS each."""
+    group: list[str] = []
+    characters = 0
+    for text in texts:
+        group.append(text)
+        characters += len(text)
+        if characters >= BATCH_CHARACTERS:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
+
+
+def _writers(folder: Path, vocabulary: Vocabulary, files: Sequence[TextFile], validation: float) -> list[ShardWriter]:
+    """One for what is learned from, and one for what is held back if anything is."""
+    description = ", ".join(dict.fromkeys(file.source for file in files))
+    if not validation:
+        return [ShardWriter(folder, vocabulary, "all", description)]
+    return [ShardWriter(folder / split, vocabulary, split, description) for split in SPLITS]
 
 
 def _refuse(writers: Sequence[ShardWriter], bad: BadRecords, strict: bool, validation: float) -> None:
@@ -225,8 +249,8 @@ def _refuse(writers: Sequence[ShardWriter], bad: BadRecords, strict: bool, valid
     if not any(writer.documents for writer in writers):
         raise TrainingError("There is no document in the sources" + (f", but {bad}" if bad.count else "."))
     if not all(writer.documents for writer in writers):
-        few = sum(writer.documents for writer in writers)
-        raise TrainingError(f"A split would be empty: there are only {few} documents for --validation {validation}; change that.")
+        documents = sum(writer.documents for writer in writers)
+        raise TrainingError(f"A split would be empty: {documents} documents in all are too few for --validation {validation}; change that.")
 
 
 def _eos_token(folder: Path) -> str | None:
@@ -259,7 +283,7 @@ def _claimed(target: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise TrainingError(f"Another process is writing {target}: wait for it, or give another folder with --to.") from None
-        for leftover in target.parent.glob(f".{target.name}{PARTIAL}*"):
+        for leftover in target.parent.glob(f".{glob.escape(target.name)}{PARTIAL}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
             yield

@@ -30,7 +30,8 @@ SHARD_TOKENS = 2**26
 SOURCE_CHARACTERS = 200
 """Of the description in a header, so that it fits however it is escaped; the manifest has the whole list."""
 TOKENIZER = "tokenizer.json"
-SPLITS = ("train", "validation")
+Split = Literal["all", "train", "validation"]
+SPLITS: tuple[Split, Split] = ("train", "validation")
 
 Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -87,7 +88,7 @@ class Manifest(_Stored):
 
     version: Literal[1] = 1
     vocabulary: Vocabulary
-    split: Literal["all", "train", "validation"]
+    split: Split
     validation: float
     """Part of the documents that is held back, chosen by their hash."""
     documents: int
@@ -115,7 +116,7 @@ class ShardWriter:
         self,
         folder: Path,
         vocabulary: Vocabulary,
-        split: Literal["all", "train", "validation"],
+        split: Split,
         source: str,
         shard_tokens: int = SHARD_TOKENS,
     ) -> None:
@@ -123,7 +124,8 @@ class ShardWriter:
         folder.mkdir(exist_ok=True)
         self.documents = 0
         self.tokens = 0
-        self._folder, self._vocabulary, self._split = folder, vocabulary, split
+        self.folder = folder
+        self._vocabulary, self._split = vocabulary, split
         self._source = source[:SOURCE_CHARACTERS]
         self._shard_tokens = shard_tokens
         self._shards: list[Shard] = []
@@ -158,12 +160,12 @@ class ShardWriter:
             sources={name: Share(documents=d, tokens=t) for name, (d, t) in sorted(self._sources.items())},
             licences=licences,
         )
-        partial = self._folder / f"{MANIFEST}.partial"
+        partial = self.folder / f"{MANIFEST}.partial"
         with partial.open("w", encoding="utf-8") as stream:
             stream.write(manifest.model_dump_json(indent=1) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
-        partial.rename(self._folder / MANIFEST)
+        partial.rename(self.folder / MANIFEST)
         return manifest
 
     @property
@@ -172,7 +174,7 @@ class ShardWriter:
 
     def _write(self, tokens: Tokens) -> None:
         if self._stream is None:
-            self._stream = (self._folder / f"{self._name}.partial").open("wb")
+            self._stream = (self.folder / f"{self._name}.partial").open("wb")
             self._stream.write(bytes(HEADER_BYTES))  # its magic comes when the shard is whole
             self._filled, self._digest = 0, hashlib.sha256()
         content = tokens.astype(np.dtype(self._vocabulary.dtype).newbyteorder("<"), copy=False).tobytes()
@@ -196,7 +198,7 @@ class ShardWriter:
             stream.write(_packed(header))
             stream.flush()
             os.fsync(stream.fileno())
-        Path(stream.name).rename(self._folder / shard.file)
+        Path(stream.name).rename(self.folder / shard.file)
         self._shards.append(shard)
         self._stream, self._filled = None, 0
 

@@ -40,7 +40,7 @@ class TextFile:
 
     path: Path
     source: str
-    """For the counts: the folder below the one that was named, or the file's name."""
+    """For the counts: the folder that was named and the one below it, such as redpajama/arxiv; or the file's name."""
     kind: Kind
     compression: Compression
     size: int
@@ -76,7 +76,7 @@ def find(sources: Sequence[Path]) -> tuple[list[TextFile], int]:
             for path, kind in kinds:
                 below = path.relative_to(source)
                 name = below.parts[0] if len(below.parts) > 1 else _stem(path)
-                found.setdefault(path.resolve(), _text_file(path, name, kind))
+                found.setdefault(path.resolve(), _text_file(path, f"{source.resolve().name}/{name}", kind))
             if not kinds:
                 mistakes.append(f"{source}: there is no .jsonl, .parquet, {', '.join(PLAIN)} (or .gz, .zst of these) in it")
         else:
@@ -139,11 +139,11 @@ def _json_lines(file: TextFile) -> Iterator[_Record]:
 
 def _text_of(line: bytes) -> object:
     try:
-        value = json.loads(line.decode().removeprefix("\ufeff"))
+        value = json.loads(line.decode().rstrip("\r\n").removeprefix("\ufeff"))
     except UnicodeDecodeError as error:
         return _not_utf8(error)
     except json.JSONDecodeError as error:
-        return _Bad(f"broken JSON: {error.msg} at character {error.pos + 1}")
+        return _Bad(f"broken JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}")
     except (ValueError, RecursionError) as error:
         return _Bad(f"broken JSON: {_short(error)}")
     if not isinstance(value, dict):
