@@ -115,10 +115,10 @@ def main() -> None:
             task = align.build(run, base, base.cache(Path(name)), records, records[:1], "", lambda done, total: None)
             optimizer = torch.optim.AdamW(base.projector.parameters(), lr=1e-5)
             peer = rate(originals(base, task, optimizer, paths), options.seconds)
-            rows.append([words, "original's way", ORIGINAL_BATCH, f"{peer:.2f}", "1.0"])
+            rows.append([str(words), "original's way", str(ORIGINAL_BATCH), f"{peer:.2f}", "1.0"])
             for batch in BATCHES:
                 own = rate(ours(base, task, optimizer, batch), options.seconds)
-                rows.append([words, "one pass, cached", batch, f"{own:.2f}", f"{own / peer:.1f}"])
+                rows.append([str(words), "one pass, cached", str(batch), f"{own:.2f}", f"{own / peer:.1f}"])
     print(header("Stage 1, samples a second", "torch", "transformers"))
     print(f"pocket, fp32, {options.threads} threads; each figure over at least {options.seconds:.0f} s.\n")
     print(table(["caption, words", "way", "batch", "samples/s", "times the original's"], rows))
