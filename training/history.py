@@ -1,0 +1,153 @@
+"""A run read back: its curves as arrays, its samples, its restarts, what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.metrics import FINISHED, End, Event, Sample, Start, Step, Validation
+from training.runs import Run, RunInfo, State
+
+Array = NDArray[np.float64]
+
+SMOOTHED = 40
+"""A smoothed curve's window is this part of all steps: enough to calm a batch of two, short enough to show a bump."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything in a run's folder that a person wants to see. A step that was done twice counts once, as it was last."""
+
+    folder: Path
+    info: RunInfo
+    config: dict[str, Any]
+    state: State
+    steps: tuple[Step, ...]
+    validations: tuple[Validation, ...]
+    samples: tuple[Sample, ...]
+    starts: tuple[Start, ...]
+    events: tuple[Event, ...]
+    end: End | None
+    """None: it is running, or was killed."""
+
+    def column(self, name: str) -> Array:
+        """A field of all steps, [steps]; not-a-number where there is none."""
+        values = [getattr(step, name) for step in self.steps]
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+    @property
+    def window(self) -> int:
+        """Steps that a smoothed curve averages over."""
+        return max(5, -(-len(self.steps) // SMOOTHED))
+
+    @property
+    def last_loss(self) -> float | None:
+        """Mean of the last steps, as many as `window`."""
+        return float(recent_mean(self.column("loss"), self.window)[-1]) if self.steps else None
+
+    @property
+    def best_validation(self) -> Validation | None:
+        return min(self.validations, key=lambda validation: validation.loss, default=None)
+
+    @property
+    def working_seconds(self) -> float:
+        """All that the machine was held for: steps, validation, checkpoints, and what a kill made it do twice."""
+        last = [self.end.time] if self.end else []
+        ordered = sorted([*(timed.time for group in (self.starts, self.steps, self.events) for timed in group), *last])
+        begins = sorted(start.time for start in self.starts) or ordered[:1]
+        total = sum(start.lost_seconds for start in self.starts)
+        for begin, following in zip(begins, [*begins[1:], float("inf")], strict=True):
+            total += max((time for time in ordered if begin <= time < following), default=begin) - begin
+        return total
+
+    def typical(self, name: str) -> float | None:
+        """Median of a field over all steps; the first ones compile and fill caches, so a mean would mislead."""
+        column = self.column(name)
+        known = column[np.isfinite(column)]
+        return float(np.median(known)) if known.size else None
+
+    @property
+    def waiting(self) -> float | None:
+        """Part of the steps' time that was spent waiting for data, 0 to 1."""
+        total = float(np.nansum(self.column("seconds")))
+        return float(np.nansum(self.column("data_seconds"))) / total if total > 0 else None
+
+    @property
+    def peak_memory(self) -> float | None:
+        """Bytes."""
+        column = self.column("memory_bytes")
+        return float(np.nanmax(column)) if np.isfinite(column).any() else None
+
+
+def read(folder: Path) -> History:
+    """Read a run, whether or not it is still running. Raises TrainingError: it is none, or damaged."""
+    run = Run.open(folder)
+    running = run.is_running()
+    steps: dict[int, Step] = {}
+    validations: dict[int, Validation] = {}
+    samples: dict[tuple[int, str | None, str, str], Sample] = {}
+    starts: list[Start] = []
+    events: list[Event] = []
+    end: End | None = None
+    for metric in run.metrics():
+        match metric:
+            case Step():
+                steps[metric.step] = metric
+            case Validation():
+                validations[metric.step] = metric
+            case Sample():
+                samples[metric.step, metric.image, metric.prompt, metric.expected] = metric
+            case Start():
+                starts.append(metric)
+                end = None
+            case Event():
+                events.append(metric)
+            case End():
+                end = metric
+    ended = end is not None and end.reason == FINISHED
+    return History(
+        folder=folder,
+        info=run.info,
+        config=run.config(),
+        state="ended" if ended else "running" if running else "stopped",
+        steps=tuple(steps[number] for number in sorted(steps)),
+        validations=tuple(validations[number] for number in sorted(validations)),
+        samples=tuple(samples.values()),
+        starts=tuple(starts),
+        events=tuple(events),
+        end=end,
+    )
+
+
+def recent_mean(values: Array, window: int) -> Array:
+    """At each place the mean of the last `window` values, fewer at the beginning: a fifth of what there is, so that a steep
+    start stays where it is. What is not finite is passed over."""
+    finite = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(finite)])
+    upto = np.arange(1, len(values) + 1)
+    since = upto - np.minimum(window, 1 + upto // 5)
+    known = np.maximum(counts[upto] - counts[since], 1)
+    return np.where(counts[upto] > counts[since], (sums[upto] - sums[since]) / known, np.nan)
+
+
+def differences(values: dict[str, Any], preset: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Every key of a configuration with its value and the preset's, nested keys joined by dots."""
+    ours, theirs = flat(values), flat(preset)
+    return [(key, value, theirs.get(key)) for key, value in ours.items()]
+
+
+def flat(values: dict[str, Any], above: Sequence[str] = ()) -> dict[str, Any]:
+    """Nested keys joined by dots."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            found |= flat(value, [*above, str(key)])
+        else:
+            found[".".join([*above, str(key)])] = value
+    return found
