@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Self
 
 from rich.console import Console, Group
@@ -17,6 +16,7 @@ from rich.text import Text
 from training.loggers import Logger, forward
 from training.metrics import AnyMetric, End, Event, Sample, Start, Step, Validation
 from training.runs import Hardware
+from training.words import duration, flops, memory, percent, quantity
 
 LINE_SECONDS = 30.0
 """Between two lines where there is no terminal."""
@@ -137,12 +137,12 @@ class Progress:
         tokens = sum(step.tokens_per_second * step.seconds for step in recent) / seconds
         examples = sum(step.examples_per_second * step.seconds for step in recent) / seconds
         waiting = sum(step.data_seconds for step in recent) / seconds
-        facts = [f"{quantity(tokens)} tokens/s", f"{quantity(examples)} examples/s", f"{waiting:.0%} waiting for data"]
+        facts = [f"{quantity(tokens)} tokens/s", f"{quantity(examples)} examples/s", f"{percent(waiting)} waiting for data"]
         if last.memory_bytes is not None:
-            facts.append(f"{last.memory_bytes / 2**30:.1f} GiB at most")
+            facts.append(f"{memory(last.memory_bytes)} at most")
         known = [step.mfu for step in recent if step.mfu is not None]
         if known:
-            facts.append(f"MFU {sum(known) / len(known):.1%}")
+            facts.append(f"MFU {percent(sum(known) / len(known))}")
         return facts
 
     def _left(self) -> str:
@@ -150,7 +150,7 @@ class Progress:
             return ""
         first, last = self._recent[0], self._recent[-1]
         seconds = (last.time - first.time) / max(1, last.step - first.step) * (self._total - last.step)
-        return f"{timedelta(seconds=round(seconds))} left"
+        return f"{duration(seconds)} left"
 
     def _machine(self) -> str:
         machine = f"{self._hardware.devices} × {self._hardware.name}" if self._hardware.devices > 1 else self._hardware.name
@@ -176,16 +176,3 @@ class Smoothed:
     @property
     def value(self) -> float:
         return self._sum / self._weight if self._weight else float("nan")
-
-
-def flops(value: float) -> str:
-    """A rate of arithmetic for people."""
-    for size, name in ((1e15, "PFLOP/s"), (1e12, "TFLOP/s"), (1e9, "GFLOP/s")):
-        if value >= size:
-            return f"{value / size:.3g} {name}"
-    return f"{value:.3g} FLOP/s"
-
-
-def quantity(value: float) -> str:
-    """Three digits are enough of a speed, but no digit before the point is left out."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
