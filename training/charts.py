@@ -6,6 +6,7 @@ The only module that imports matplotlib.
 from __future__ import annotations
 
 import io
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from training.history import Array
+from training.history import COLOURS, Array
 from training.words import short_count
 
 Style = Literal["line", "faint", "points"]
-
-COLOURS = 6
-"""Runs that can be told apart on one page; the page gives `--run-1` and so on."""
 
 DASHES: tuple[tuple[float, tuple[float, ...] | None], ...] = (
     (0, None),
@@ -38,7 +36,10 @@ DASHES: tuple[tuple[float, tuple[float, ...] | None], ...] = (
 
 MARKERS = "osD^vP"
 
-# matplotlib wants real colours: these stand for CSS variables and are replaced in its output.
+STEPS = (1, 2, 2.5, 5, 10)
+"""Between numbers on an axis."""
+
+# matplotlib wants real colours: these stand for the page's CSS variables and are replaced in its output.
 _TEXT, _GRID, _ANCHOR, _BACK = "#0000b0", "#0000b1", "#0000b2", "#0000b3"
 _VARIABLES = {_TEXT: "--chart-text", _GRID: "--chart-grid", _ANCHOR: "--anchor", _BACK: "--card"}
 _VARIABLES |= {f"#0000a{index}": f"--run-{index + 1}" for index in range(COLOURS)}
@@ -112,7 +113,7 @@ class Look:
 
 
 def draw(curves: Sequence[Curve], look: Look, marks: Sequence[Mark] = ()) -> Markup:
-    """An `<svg>` without identifiers, colours or addresses of its own."""
+    """An `<svg>` without colours, fonts or addresses of its own; `data-plot` says where its axes are, for the page's script."""
     width, height = look.size
     with mpl.rc_context({**_SETTINGS, "svg.hashsalt": look.name}):
         figure = Figure(figsize=(width / 72, height / 72))
@@ -123,9 +124,11 @@ def draw(curves: Sequence[Curve], look: Look, marks: Sequence[Mark] = ()) -> Mar
         for mark in marks:
             _mark(axes, mark)
         stream = io.StringIO()
+        first, last = axes.get_xlim()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(stream, format="svg", transparent=True, metadata=nothing)
-    return _inline(stream.getvalue(), look)
+    plot = json.dumps([LEFT, TOP, width - RIGHT, height - BOTTOM, float(first), float(last), look.log_x])
+    return _inline(stream.getvalue(), look, plot)
 
 
 def thinned(x: Array, y: Array, columns: int, *, log: bool) -> tuple[Array, Array]:
@@ -155,7 +158,7 @@ def _scales(axes: Axes, curves: Sequence[Curve], look: Look, marks: Sequence[Mar
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         first = min(first, 0.0)
-        axes.xaxis.set_major_locator(MaxNLocator(max(3, look.size[0] // 110), integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(max(4, look.size[0] // 110), integer=True, steps=STEPS))
     last = last if last > first else first + 1
     axes.set_xlim(first, last * 1.02 if look.log_x else last + (last - first) * 0.01)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
@@ -164,7 +167,7 @@ def _scales(axes: Axes, curves: Sequence[Curve], look: Look, marks: Sequence[Mar
         axes.set_yscale("log")
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(5 if look.size[1] > 240 else 4))
+        axes.yaxis.set_major_locator(MaxNLocator(5 if look.size[1] > 240 else 4, steps=STEPS))
     if look.y_range is not None:
         axes.set_ylim(*look.y_range)
     show = look.y_format
@@ -176,7 +179,7 @@ def _curve(axes: Axes, curve: Curve, columns: int, *, log: bool) -> None:
     colour = f"#0000a{curve.colour % COLOURS}"
     x, y = thinned(curve.x, curve.y, columns, log=log)
     if curve.style == "faint":
-        axes.plot(x, y, color=colour, alpha=0.28, linewidth=0.8, zorder=2)
+        axes.plot(x, y, color=colour, alpha=0.35, linewidth=0.8, zorder=2)
     elif curve.style == "points":
         marker = MARKERS[curve.colour % len(MARKERS)]
         axes.plot(x, y, color=colour, linewidth=1.0, linestyle=(0, (1, 2)), zorder=4)
@@ -195,12 +198,12 @@ def _mark(axes: Axes, mark: Mark) -> None:
         return
     axes.plot([mark.x], [mark.y], color=_ANCHOR, marker="*", markersize=11, linestyle="none", zorder=6, clip_on=False)
     axes.annotate(
-        mark.text, (mark.x, mark.y), xytext=(-8, -5), textcoords="offset points",
-        ha="right", va="top", color=_ANCHOR, fontsize=10,
+        mark.text, (mark.x, mark.y), xytext=(4, 8), textcoords="offset points",
+        ha="right", va="bottom", color=_ANCHOR, fontsize=10,
     )  # fmt: skip
 
 
-def _inline(svg: str, look: Look) -> Markup:
+def _inline(svg: str, look: Look, plot: str) -> Markup:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)  # figure_1 and the like, the same in every chart
@@ -211,5 +214,6 @@ def _inline(svg: str, look: Look) -> Markup:
     svg = re.sub(r'\b(d|x|y)="[^"]*"', lambda found: re.sub(r"(\.\d)\d+|\s+", lambda part: part[1] or " ", found[0]), svg)
     svg = re.sub(r">\s+<", "><", svg).replace("xlink:href", "href")
     width, height = look.size
-    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">').format(width, height, look.name)
+    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}" data-plot="{}">')
+    head = head.format(width, height, look.name, plot)
     return head + Markup(svg[svg.index(">") + 1 :].strip())  # noqa: S704 - matplotlib escapes what it is given

@@ -153,7 +153,8 @@ class Progress:
         return f"{duration(seconds)} left"
 
     def _machine(self) -> str:
-        machine = f"{self._hardware.devices} × {self._hardware.name}" if self._hardware.devices > 1 else self._hardware.name
+        devices = self._hardware.devices
+        machine = f"{devices} × {self._hardware.name}" if devices > 1 else self._hardware.name
         if self._hardware.peak_flops is None:
             return f"{self._title} on {machine}; its peak is not known, so MFU is not shown"
         source = f" ({self._hardware.peak_source})" if self._hardware.peak_source else ""
