@@ -132,17 +132,16 @@ class Progress:
         return [f"learning rate {step.lr:.2e}", f"gradient norm {step.grad_norm:.3g}"]
 
     def _speed(self) -> list[str]:
-        seconds = sum(step.seconds for step in self._recent) or 1.0
-        last, recent = self._recent[-1], self._recent
+        recent = list(self._recent)  # the display is drawn by another thread than the one that adds steps
+        seconds = sum(step.seconds for step in recent) or 1.0
         tokens = sum(step.tokens_per_second * step.seconds for step in recent) / seconds
         examples = sum(step.examples_per_second * step.seconds for step in recent) / seconds
         waiting = sum(step.data_seconds for step in recent) / seconds
         facts = [f"{quantity(tokens)} tokens/s", f"{quantity(examples)} examples/s", f"{percent(waiting)} waiting for data"]
-        if last.memory_bytes is not None:
-            facts.append(f"{memory(last.memory_bytes)} at most")
-        known = [step.mfu for step in recent if step.mfu is not None]
-        if known:
-            facts.append(f"MFU {percent(sum(known) / len(known))}")
+        if recent[-1].memory_bytes is not None:
+            facts.append(f"{memory(recent[-1].memory_bytes)} at most")
+        if recent[-1].mfu is not None:
+            facts.append(f"MFU {percent(sum((step.mfu or 0.0) * step.seconds for step in recent) / seconds)}")
         return facts
 
     def _left(self) -> str:
