@@ -154,6 +154,8 @@ _later("model.cli", "serve", "Start only the model worker, an OpenAI-compatible 
 _later("model.cli", "models", "The presets: where their weights are, size, licence, state; get them.")
 _later("training.cli", "train", "Make the mind: pretrain, align, instruct, and plan what that costs.")
 _later("training.cli", "data", "What training learns from: check it, prepare it.")
+_later("training.cli", "report", "Curves, samples, settings and cost of a training run as one page.")
+_later("training.cli", "runs", "The training runs in a folder: stage, steps, loss, state.")
 
 
 def print_line(line: str) -> None:

@@ -77,5 +77,30 @@ def sentences() -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from None
 
 
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Folder of a run; several are drawn over each other.", metavar="RUN")],
+    to: Annotated[Path | None, typer.Option("--to", help="File to write; else report.html in the first run's folder.")] = None,
+    price: Annotated[float | None, typer.Option(min=0, help="Of an hour of one device, in any currency.")] = None,
+) -> None:
+    """Write the curves, samples, settings and cost of a run as one page that opens in any browser, without a network."""
+    from training.report import write_report  # matplotlib
+
+    with sentences():
+        print(write_report(runs, to, price))
+
+
+@app.command("runs")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="Where the runs' folders are.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List runs: stage, steps, loss, whether they are running, and what they took."""
+    from training.listing import find_runs, show
+
+    with sentences():
+        show(find_runs(folder), as_json=as_json)
+
+
 if __name__ == "__main__":
     app()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,9 @@ from training.metrics import FINISHED, End, Event, Sample, Start, Step, Validati
 from training.runs import Run, RunInfo, State
 
 Array = NDArray[np.float64]
+
+COLOURS = 6
+"""Runs that can be told apart on one page."""
 
 SMOOTHED = 40
 """A smoothed curve's window is this part of all steps: enough to calm a batch of two, short enough to show a bump."""
@@ -48,7 +50,7 @@ class History:
     @property
     def last_loss(self) -> float | None:
         """Mean of the last steps, as many as `window`."""
-        return float(recent_mean(self.column("loss"), self.window)[-1]) if self.steps else None
+        return float(np.mean(self.column("loss")[-self.window :])) if self.steps else None
 
     @property
     def best_validation(self) -> Validation | None:
@@ -57,8 +59,8 @@ class History:
     @property
     def working_seconds(self) -> float:
         """All that the machine was held for: steps, validation, checkpoints, and what a kill made it do twice."""
-        times = [*self.starts, *self.steps, *self.events, *([self.end] if self.end else [])]
-        ordered = sorted(metric.time for metric in times)
+        last = [self.end.time] if self.end else []
+        ordered = sorted([*(timed.time for group in (self.starts, self.steps, self.events) for timed in group), *last])
         begins = sorted(start.time for start in self.starts) or ordered[:1]
         total = sum(start.lost_seconds for start in self.starts)
         for begin, following in zip(begins, [*begins[1:], float("inf")], strict=True):
@@ -124,30 +126,30 @@ def read(folder: Path) -> History:
     )
 
 
-def recent_mean(values: Array, window: int) -> Array:
-    """At each place the mean of the last `window` values, fewer at the beginning: a fifth of what there is, so that a steep
-    start stays where it is. What is not finite is passed over."""
+def smooth(values: Array, window: int) -> Array:
+    """The mean of the `window` values around each place, of fewer at the start: half as far as it is from there, so that a
+    steep beginning stays where it is; at the end of those before it. What is not finite is passed over."""
     finite = np.isfinite(values)
     sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(finite)])
-    upto = np.arange(1, len(values) + 1)
-    since = upto - np.minimum(window, 1 + upto // 5)
-    known = np.maximum(counts[upto] - counts[since], 1)
-    return np.where(counts[upto] > counts[since], (sums[upto] - sums[since]) / known, np.nan)
+    at = np.arange(len(values))
+    reach = np.minimum(window // 2, at // 4)
+    begin, end = at - reach, np.minimum(at + reach + 1, len(values))
+    known = counts[end] - counts[begin]
+    return np.where(known > 0, (sums[end] - sums[begin]) / np.maximum(known, 1), np.nan)
 
 
-def differences(values: dict[str, Any], preset: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Every key of a configuration with its value and the preset's, nested keys joined by dots."""
-    ours, theirs = flat(values), flat(preset)
-    return [(key, value, theirs.get(key)) for key, value in ours.items()]
-
-
-def flat(values: dict[str, Any], above: Sequence[str] = ()) -> dict[str, Any]:
-    """Nested keys joined by dots."""
+def flat(values: dict[str, Any], above: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots, places of a list in brackets: `data.train[0].file`. Nulls in lists are left out."""
     found: dict[str, Any] = {}
     for key, value in values.items():
+        name = f"{above}.{key}" if above else str(key)
         if isinstance(value, dict) and value:
-            found |= flat(value, [*above, str(key)])
+            found |= flat(value, name)
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            for at, item in enumerate(value):
+                given = {key: inner for key, inner in item.items() if inner is not None}
+                found |= flat(given, f"{name}[{at}]")
         else:
-            found[".".join([*above, str(key)])] = value
+            found[name] = value
     return found

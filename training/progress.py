@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Self
 
 from rich.console import Console, Group
@@ -17,6 +16,7 @@ from rich.text import Text
 from training.loggers import Logger, forward
 from training.metrics import AnyMetric, End, Event, Sample, Start, Step, Validation
 from training.runs import Hardware
+from training.words import duration, flops, memory, percent, quantity
 
 LINE_SECONDS = 30.0
 """Between two lines where there is no terminal."""
@@ -132,17 +132,16 @@ class Progress:
         return [f"learning rate {step.lr:.2e}", f"gradient norm {step.grad_norm:.3g}"]
 
     def _speed(self) -> list[str]:
-        seconds = sum(step.seconds for step in self._recent) or 1.0
-        last, recent = self._recent[-1], self._recent
+        recent = list(self._recent)  # the display is drawn by another thread than the one that adds steps
+        seconds = sum(step.seconds for step in recent) or 1.0
         tokens = sum(step.tokens_per_second * step.seconds for step in recent) / seconds
         examples = sum(step.examples_per_second * step.seconds for step in recent) / seconds
         waiting = sum(step.data_seconds for step in recent) / seconds
-        facts = [f"{quantity(tokens)} tokens/s", f"{quantity(examples)} examples/s", f"{waiting:.0%} waiting for data"]
-        if last.memory_bytes is not None:
-            facts.append(f"{last.memory_bytes / 2**30:.1f} GiB at most")
-        known = [step.mfu for step in recent if step.mfu is not None]
-        if known:
-            facts.append(f"MFU {sum(known) / len(known):.1%}")
+        facts = [f"{quantity(tokens)} tokens/s", f"{quantity(examples)} examples/s", f"{percent(waiting)} waiting for data"]
+        if recent[-1].memory_bytes is not None:
+            facts.append(f"{memory(recent[-1].memory_bytes)} at most")
+        if recent[-1].mfu is not None:
+            facts.append(f"MFU {percent(sum((step.mfu or 0.0) * step.seconds for step in recent) / seconds)}")
         return facts
 
     def _left(self) -> str:
@@ -150,10 +149,11 @@ class Progress:
             return ""
         first, last = self._recent[0], self._recent[-1]
         seconds = (last.time - first.time) / max(1, last.step - first.step) * (self._total - last.step)
-        return f"{timedelta(seconds=round(seconds))} left"
+        return f"{duration(seconds)} left"
 
     def _machine(self) -> str:
-        machine = f"{self._hardware.devices} × {self._hardware.name}" if self._hardware.devices > 1 else self._hardware.name
+        devices = self._hardware.devices
+        machine = f"{devices} × {self._hardware.name}" if devices > 1 else self._hardware.name
         if self._hardware.peak_flops is None:
             return f"{self._title} on {machine}; its peak is not known, so MFU is not shown"
         source = f" ({self._hardware.peak_source})" if self._hardware.peak_source else ""
@@ -176,16 +176,3 @@ class Smoothed:
     @property
     def value(self) -> float:
         return self._sum / self._weight if self._weight else float("nan")
-
-
-def flops(value: float) -> str:
-    """A rate of arithmetic for people."""
-    for size, name in ((1e15, "PFLOP/s"), (1e12, "TFLOP/s"), (1e9, "GFLOP/s")):
-        if value >= size:
-            return f"{value / size:.3g} {name}"
-    return f"{value:.3g} FLOP/s"
-
-
-def quantity(value: float) -> str:
-    """Three digits are enough of a speed, but no digit before the point is left out."""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
