@@ -145,7 +145,7 @@ def _known(name: str) -> Gpu | None:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"nvidia|geforce|tesla|[^a-z0-9]", "", name.lower())
+    return re.sub(r"nvidia|geforce|tesla|rtx|[^a-z0-9]", "", name.lower())
 
 
 def _processor() -> str:

@@ -176,4 +176,6 @@ def _logits(run: Run, shape: LanguageShape) -> float:
     places = longest(run)
     if isinstance(run, Mindful):
         places -= MINDS[run.model].tower.tokens  # a picture's tokens are never labels
+    if isinstance(run, Instruct) and run.max_answer:
+        places = min(places, run.max_answer)
     return float(min(max(places, 1) * run.batch.micro, LABELS_AT_ONCE) * shape.vocabulary * LOGIT_BYTES)

@@ -47,6 +47,11 @@ class Plan:
         return total(self.items)
 
     @property
+    def trained(self) -> int:
+        """Parameters that learn."""
+        return trained_parameters(self.run)
+
+    @property
     def seconds(self) -> float:
         peak = self.gpu.peak * self.gpus
         return self.work.model / (self.mfu * peak) + self.looking / (UTILISATION * self.gpu.peak)
@@ -94,11 +99,9 @@ def plan(
 
 def fitting(run: Run, room: float, gpus: int = 1) -> tuple[str, ...] | None:
     """The changes after which `run` fits into `room` bytes a GPU, those first that cost least; None: there are none."""
-    easier, extras = run, []
-    for key, changed in [("", run), *_extras(run, gpus)]:
-        easier = changed
-        if key:
-            extras.append(key)
+    extras: list[str] = []
+    for change, easier in [("", run), *_extras(run, gpus)]:
+        extras += [change] if change else []
         for micro in _smaller(run.batch.micro):
             candidate = _with_micro(easier, micro)
             if total(memory(candidate, gpus)) <= room:
@@ -185,7 +188,3 @@ def roomy(items: tuple[Item, ...]) -> str:
     fit = [gpu.name for gpu in sorted(GPUS, key=lambda gpu: gpu.memory) if gpu.memory >= total(items)]
     return ", ".join(fit) or "none in the table"
 
-
-def trained(plan: Plan) -> int:
-    """Parameters that learn."""
-    return trained_parameters(plan.run)

@@ -75,6 +75,8 @@ def volume(run: Run, examples: int | None = None, tokens_per_example: float | No
     if counted is not None and run.steps is None:
         assumptions.append(f"{counted:,} examples an epoch: what the published files hold (--examples).")
     tokens, answers = _lengths(run, tokens_per_example)
+    if isinstance(run, Instruct) and run.max_answer:
+        assumptions.append(f"Examples with more than {run.max_answer} learnt tokens are left out, so there are fewer.")
     if tokens_per_example is None:
         assumptions.append(f"{tokens:.0f} tokens an example, {answers:.0f} of them learnt: typical, not counted (--tokens).")
     return Volume(steps, float(steps * run.batch.size), tokens, answers, _pictures(run, examples), tuple(assumptions))
