@@ -63,7 +63,7 @@ def _examples(
     """One a caption; those that are too long are left out."""
     examples: list[Example] = []
     for record in records:
-        for caption in record.captions:
+        for caption in record.captions[: 1 if run.captions == "first" else None]:
             ids, learnt = encode(run, writer, caption, len(examples))
             if len(ids) <= run.max_length:
                 examples.append(Example(record.origin, tuple(ids), tuple(learnt), (rows[record.image],), record.image))

@@ -156,6 +156,8 @@ class Align(Mindful):
     """original: `<pictures> caption image:<caption><eos>`; chat: the preset's own, with a question in the user's message."""
     questions: Annotated[tuple[str, ...], Field(min_length=1)] = ("What is in this photo?",)
     """Asked in turn."""
+    captions: Literal["all", "first"] = "all"
+    """Of a picture that has several: all, an example each; or the first alone, as the original."""
     projector_init: Literal["embeddings", "torch_default"] = "embeddings"
     """embeddings: its first outputs are as loud as the language model's embeddings; torch_default: the original's."""
 
@@ -186,6 +188,8 @@ class Instruct(Mindful):
     """buckets: batches of similar length, shuffled; ascending: by length, as the original's."""
     text_only: Literal["adapter", "base"] = "adapter"
     """base: conversations without a picture are answered with the adapter off, so they are not trained on."""
+    max_answer: Positive | None = None
+    """Learnt tokens of an example, its end of turn included; those with more are left out. null: `max_length` alone decides."""
 
 
 class Architecture(Section):

@@ -113,8 +113,9 @@ def _examples(
         pictures = tuple(rows[image] for image in record.images)
         first = record.images[0] if record.images else None
         for ids, learnt in encode(run, writer, record):
-            if len(ids) <= run.max_length:
+            if len(ids) <= run.max_length and (run.max_answer is None or sum(learnt) <= run.max_answer):
                 examples.append(Example(record.origin, tuple(ids), tuple(learnt), pictures, first))
     if not examples:
-        raise TrainingError(f"No {which} example fits into max_length ({run.max_length} tokens): raise it.")
+        answers = f" and max_answer ({run.max_answer})" if run.max_answer else ""
+        raise TrainingError(f"No {which} example fits into max_length ({run.max_length} tokens){answers}: raise it.")
     return examples

@@ -1,0 +1,136 @@
+"""How much a run learns from: examples, tokens and pictures, as far as its configuration and published files tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from training.config import Align, Files, Instruct, Mindful, Pretrain, Run
+from training.errors import TrainingError
+from training.flops import MINDS
+
+
+@dataclass(frozen=True)
+class _Published:
+    """A data set that many use, by its file's name."""
+
+    records: int
+    answers: float
+    """Captions, or questions with their answers, of a record."""
+    pictures: int
+
+
+PUBLISHED: Mapping[str, _Published] = {
+    "captions_train2017.json": _Published(118_287, 5.0, 118_287),
+    "captions_val2017.json": _Published(5_000, 5.0, 5_000),
+    "llava_instruct_150k.json": _Published(157_712, 2.26, 81_000),
+}
+"""COCO captions 2017 (https://cocodataset.org/#download) and LLaVA-Instruct-150K
+(https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K), whose 356,752 answers are about some 81,000 pictures of COCO."""
+
+TYPICAL: Mapping[tuple[str, str], tuple[int, int]] = {
+    ("align", "original"): (65, 12),
+    ("align", "chat"): (76, 13),
+    ("instruct", "original"): (107, 38),
+    ("instruct", "chat"): (240, 143),
+}
+"""(tokens, those of them that are learnt) of an example by stage and template: COCO's captions and LLaVA-Instruct-150K's
+conversations in phi-2's tokens, 49 of them a picture's. Rough; 38 is the mean of the original's table of answer lengths."""
+
+
+@dataclass(frozen=True)
+class Volume:
+    steps: int
+    examples: float
+    """Seen over the whole run."""
+    tokens: float
+    """Of one example."""
+    answers: float
+    """Of them, what is learnt: the head sees no others."""
+    pictures: int
+    """Looked at once and cached."""
+    assumptions: tuple[str, ...]
+
+    @property
+    def all_tokens(self) -> float:
+        return self.examples * self.tokens
+
+
+def volume(run: Run, examples: int | None = None, tokens_per_example: float | None = None) -> Volume:
+    """Of a whole run. `examples`: of an epoch, instead of what is known of its files.
+
+    Raises TrainingError when nothing says how many there are.
+    """
+    if isinstance(run, Pretrain):
+        steps = run.steps or _epochs(run, _needed(examples, "sequences in its shards"))
+        length = float(run.sequence_length)
+        return Volume(steps, float(steps * run.batch.size), length, length, 0, ())
+    assert isinstance(run, Mindful)  # noqa: S101 - there are no other stages
+    assumptions = []
+    counted = None if examples is not None else _examples(run)
+    epoch = examples if examples is not None else counted
+    if run.steps is None and epoch is None:
+        epoch = _needed(None, f"examples in {', '.join(str(files.file) for files in run.data.train)}")
+    steps = run.steps or _epochs(run, epoch or 0)
+    if counted is not None and run.steps is None:
+        assumptions.append(f"{counted:,} examples an epoch: what the published files hold (--examples).")
+    tokens, answers = _lengths(run, tokens_per_example)
+    if isinstance(run, Instruct) and run.max_answer:
+        assumptions.append(f"Examples with more than {run.max_answer} learnt tokens are left out, so there are fewer.")
+    if tokens_per_example is None:
+        assumptions.append(f"{tokens:.0f} tokens an example, {answers:.0f} of them learnt: typical, not counted (--tokens).")
+    return Volume(steps, float(steps * run.batch.size), tokens, answers, _pictures(run, examples), tuple(assumptions))
+
+
+def _needed(examples: int | None, what: str) -> int:
+    if examples is None:
+        raise TrainingError(f"The run is told in epochs, and nothing says how many {what} there are: give --examples.")
+    return examples
+
+
+def _epochs(run: Run, examples: int) -> int:
+    return max(1, round((run.epochs or 0) * examples / run.batch.size))
+
+
+def _lengths(run: Mindful, tokens: float | None) -> tuple[float, float]:
+    template = run.template if isinstance(run, Align | Instruct) else "chat"
+    typical, answers = TYPICAL[run.stage, template]
+    if tokens is None:
+        return typical, answers
+    image_tokens = MINDS[run.model].tower.tokens
+    return tokens, max(1.0, (tokens - image_tokens) * answers / (typical - image_tokens))
+
+
+def _records(files: Files) -> int | None:
+    known = PUBLISHED.get(files.file.name)
+    if known is None:
+        return files.first if files.format != "coco" else None
+    return min(files.first or known.records, known.records)
+
+
+def _examples(run: Mindful) -> int | None:
+    """Of an epoch; None: not known."""
+    count = 0.0
+    for files in run.data.train:
+        records, known = _records(files), PUBLISHED.get(files.file.name)
+        if records is None:
+            return None
+        count += records * (known.answers if known and _one_each(run) else 1) * files.times
+    return round(count)
+
+
+def _one_each(run: Mindful) -> bool:
+    """Whether every caption or answer of a record is an example of its own."""
+    if isinstance(run, Align):
+        return run.captions == "all"
+    return isinstance(run, Instruct) and run.template == "original"
+
+
+def _pictures(run: Mindful, examples: int | None) -> int:
+    counts = []
+    for files in run.data.train:
+        known = PUBLISHED.get(files.file.name)
+        if known is None:
+            return examples or 0
+        counts.append(min(files.first or known.pictures, known.pictures))
+    return sum(counts)
