@@ -69,6 +69,11 @@ class Loop:
         self._step = self._tokens = self._answer_tokens = 0
         self._stop = threading.Event()
 
+    @property
+    def done(self) -> int:
+        """Optimizer steps that are done."""
+        return self._step
+
     def resume(self) -> int:
         """Go on from the newest checkpoint, if there is one; the number of steps that are done.
 

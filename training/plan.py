@@ -187,4 +187,3 @@ def roomy(items: tuple[Item, ...]) -> str:
     """Names of the cards that `items` fit on."""
     fit = [gpu.name for gpu in sorted(GPUS, key=lambda gpu: gpu.memory) if gpu.memory >= total(items)]
     return ", ".join(fit) or "none in the table"
-
