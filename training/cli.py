@@ -47,7 +47,9 @@ def plan(
     preset: Annotated[str, typer.Argument(help="A preset's name, or the path of a .yaml file.")],
     gpu: Annotated[str, typer.Option(help="Card, such as 'RTX 3090'; an unknown one lists those there are.")],
     gpus: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
-    changes: Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the preset's; may be repeated.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="key.sub=value, over the preset's; may be repeated.")
+    ] = None,
     examples: Annotated[int | None, typer.Option(min=1, help="In an epoch, if its files are not published ones.")] = None,
     tokens: Annotated[float | None, typer.Option(min=1, help="Mean tokens of an example, pictures' included.")] = None,
     mfu: Annotated[float | None, typer.Option(min=0.001, max=1, help="As a run on such a card showed, 0 to 1.")] = None,

@@ -1,4 +1,4 @@
-"""What a run will cost on a named GPU, before anything is spent: memory, tokens, FLOPs, time, and what to change if it does not fit."""
+"""What a run will cost on a named GPU before anything is spent, and what to change if it does not fit."""
 
 from __future__ import annotations
 
@@ -187,4 +187,3 @@ def roomy(items: tuple[Item, ...]) -> str:
     """Names of the cards that `items` fit on."""
     fit = [gpu.name for gpu in sorted(GPUS, key=lambda gpu: gpu.memory) if gpu.memory >= total(items)]
     return ", ".join(fit) or "none in the table"
-
