@@ -202,7 +202,7 @@ def training_flops(
 
 
 def projector_flops(mind: MindShape, pictures: float) -> Work:
-    """Forward and backward of the projector, trained. Its input, the features, needs no gradient: the first matrix costs 2 parts."""
+    """Forward and backward of the projector, trained. Features need no gradient, so its first matrix costs 2 parts."""
     tokens = pictures * mind.tower.tokens
     first = 2.0 * mind.language.hidden * mind.tower.width * tokens
     flops = 3 * 2.0 * mind.projector_matrices * tokens - first
@@ -210,7 +210,7 @@ def projector_flops(mind: MindShape, pictures: float) -> Work:
 
 
 def _layers(shape: LanguageShape, tokens: float, sequence_length: float) -> tuple[float, float]:
-    """(matrices, attention) of a forward pass: 2 a parameter and token; 2 for scores and 2 for values by layer, width and place."""
+    """(matrices, attention) of a forward pass. Attention: 2 for scores and 2 for values, by layer, width, token and place."""
     return 2.0 * shape.layer_matrices * tokens, 4.0 * shape.layers * shape.hidden * sequence_length * tokens
 
 

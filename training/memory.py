@@ -2,9 +2,9 @@
 
 Activations are counted as autograd keeps them for the modules that transformers runs, in the manner of Korthikanti et al.
 (https://arxiv.org/abs/2205.05198, section 4) but for these architectures: fused attention keeps no scores, phi's attention and
-MLP share one norm, and its GELU (`gelu_new`) is written out in Python, which keeps four tensors where a fused one keeps one. Under
-autocast, norms and powers are computed in fp32 (https://docs.pytorch.org/docs/stable/amp.html) and every matrix product
-keeps its own bf16 copy of what it multiplies.
+MLP share one norm, and its GELU (`gelu_new`) is written out in Python, which keeps four tensors where a fused one keeps one.
+Under autocast, norms and powers are computed in fp32 (https://docs.pytorch.org/docs/stable/amp.html) and every matrix product
+keeps its own bf16 copy of what it multiplies. torch.compile keeps less; that is not counted.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _width(run: Run) -> int:
 
 
 def _gathered(run: Run, parts: _Parts, mixed: bool) -> float:
-    """Whole layers while they are at work: this one and the next, embeddings and head; with gradients where they are trained."""
+    """Whole layers at work: this one and the next, embeddings and head; with gradients where they are trained."""
     shape = parts.language
     whole = shape.head_matrix * (1 if shape.tied else 2) + 2 * shape.layer_matrices / shape.layers
     copies = 2 if isinstance(run, Pretrain) else 1

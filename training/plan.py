@@ -1,4 +1,4 @@
-"""What a run will cost on a named GPU, before anything is spent: memory, tokens, FLOPs, time, and what to change if it does not fit."""
+"""What a run will cost on a named GPU before anything is spent, and what to change if it does not fit."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ PUBLISHED: Mapping[str, _Published] = {
     "llava_instruct_150k.json": _Published(157_712, 2.26, 81_000),
 }
 """COCO captions 2017 (https://cocodataset.org/#download) and LLaVA-Instruct-150K
-(https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K), whose 356,752 answers are about some 81,000 pictures of COCO."""
+(https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K): 356,752 answers about some 81,000 pictures of COCO."""
 
 TYPICAL: Mapping[tuple[str, str], tuple[int, int]] = {
     ("align", "original"): (65, 12),

@@ -37,8 +37,8 @@ SIX = ("q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2")
 
 def phi() -> PhiForCausalLM:
     config = PhiConfig(
-        vocab_size=96, hidden_size=32, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4, attn_implementation="eager",
-        resid_pdrop=0.0, embd_pdrop=0.0, tie_word_embeddings=False,
+        vocab_size=96, hidden_size=32, intermediate_size=80, num_hidden_layers=3, num_attention_heads=4,
+        attn_implementation="eager", resid_pdrop=0.0, embd_pdrop=0.0, tie_word_embeddings=False,
     )  # fmt: skip
     return PhiForCausalLM(config)
 
@@ -154,8 +154,8 @@ def test_minds_are_the_presets() -> None:
 
 def test_pocket_is_smollm2() -> None:
     config = LlamaConfig(
-        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3,
-        tie_word_embeddings=True,
+        vocab_size=49152, hidden_size=576, intermediate_size=1536, num_hidden_layers=30, num_attention_heads=9,
+        num_key_value_heads=3, tie_word_embeddings=True,
     )  # fmt: skip
     with torch.device("meta"):
         assert parameters(LlamaForCausalLM(config)) == SMOLLM2_135M.parameters == 134_515_008
@@ -164,7 +164,12 @@ def test_pocket_is_smollm2() -> None:
 
 def towers() -> list[tuple[TowerShape, nn.Module]]:
     clip = CLIPVisionConfig(
-        hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, patch_size=32, attn_implementation="eager"
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        patch_size=32,
+        attn_implementation="eager",
     )
     lite = EfficientNetLiteConfig(id2label={number: str(number) for number in range(1000)})
     with torch.device("meta"):
