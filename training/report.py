@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from training import words
 from training.config import STAGES, find, load
@@ -82,7 +84,7 @@ def render(runs: Sequence[History], price: float | None = None) -> str:
     )
     environment.filters.update(
         count=words.count, loss=words.loss, percent=words.percent, memory=words.memory, flops=words.flops,
-        quantity=words.quantity, duration=words.duration, when=_when,
+        quantity=words.quantity, duration=words.duration, when=_when, breakable=_breakable,
     )  # fmt: skip
     labels = names(runs)
     script = (Path(__file__).parent / "templates" / "report.js").read_text("utf-8")
@@ -98,6 +100,7 @@ def render(runs: Sequence[History], price: float | None = None) -> str:
         anchors=anchors(runs),
         results=results(runs),
         machine=machine,
+        happenings=happenings,
         same_data=len({run.info.data for run in runs}) == 1,
         costs=costs(runs, price),
         settings=settings(runs),
@@ -202,6 +205,21 @@ def machine(hardware: Hardware) -> str:
     return f"{hardware.devices} × {hardware.name}" if hardware.devices > 1 else hardware.name
 
 
+def happenings(run: History) -> list[tuple[float, str]]:
+    """Starts, events and the end, by time."""
+    found: list[tuple[float, str]] = []
+    for start in run.starts:
+        if start.resumed_from is None:
+            found.append((start.time, "started"))
+            continue
+        again = f"; {words.duration(start.lost_seconds)} of work done again" if start.lost_seconds else ""
+        found.append((start.time, f"resumed from the checkpoint of step {start.resumed_from:,}{again}"))
+    found += [(event.time, f"step {event.step:,}: {event.text}") for event in run.events]
+    if run.end is not None:
+        found.append((run.end.time, f"step {run.end.step:,}: {run.end.reason}"))
+    return sorted(found, key=lambda happening: happening[0])
+
+
 def _instead(key: str, values: dict[str, Any], preset: dict[str, Any] | None) -> str | None:
     if preset is None or values.get(key) == preset.get(key):
         return None
@@ -225,6 +243,12 @@ def _shown(value: Any) -> str:
     if isinstance(value, str):
         return value
     return yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=1000).strip().removesuffix("\n...")
+
+
+def _breakable(key: str) -> Markup:
+    """Long keys break at their joints on a phone."""
+    joint = Markup("<wbr>")
+    return joint.join(re.split(r"(?<=[._])", key))
 
 
 def _when(value: datetime | float) -> str:

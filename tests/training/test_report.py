@@ -25,7 +25,7 @@ from training.report import write_report
 from training.runs import Run
 
 EVIL = """</script><script>document.title="owned"</script><img src=x onerror=alert(1)> $x^2$ "quoted" & 'single'"""
-VOID = {"meta", "img", "input", "br", "link", "hr"}
+VOID = {"meta", "img", "input", "br", "link", "hr", "wbr"}
 
 
 class Checked(HTMLParser):
