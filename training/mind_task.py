@@ -13,7 +13,7 @@ from training.base import Base
 from training.examples import MindExamples
 from training.losses import AnswerLoss
 from training.sampling import Order
-from training.task import Written
+from training.task import Examples, Written
 
 SAMPLE_TOKENS = 48
 """Longest answer that is written out during training."""
@@ -34,9 +34,10 @@ class MindTask:
         save: Callable[[Path], None],
     ) -> None:
         self.module: nn.Module = AnswerLoss(base.model)
-        self.train = train
-        self.validation = validation
-        self.order = order
+        self.train: Examples = train
+        self.validation: Examples = validation
+        self._asked = validation
+        self.order: Order = order
         self.fingerprint = fingerprint
         self._base = base
         self._groups = groups
@@ -48,12 +49,12 @@ class MindTask:
     def samples(self, count: int) -> Iterator[Written]:
         """The first answer of each of the first validation examples."""
         model, tokenizer = self._base.model, self._base.writer.tokenizer
-        for number in range(min(count, len(self.validation.examples))):
-            example = self.validation.examples[number]
+        for number in range(min(count, len(self._asked.examples))):
+            example = self._asked.examples[number]
             begin = example.learnt.index(True)
             end = next((at for at in range(begin, len(example.ids)) if not example.learnt[at]), len(example.ids))
             prompt = torch.tensor([example.ids[:begin]], device=model.device)
-            features = self.validation.features(number)
+            features = self._asked.features(number)
             written = model.generate(
                 prompt,
                 attention_mask=torch.ones_like(prompt),

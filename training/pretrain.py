@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -23,8 +23,9 @@ from training.data.shards import TokenShards
 from training.errors import TrainingError
 from training.losses import summed_loss
 from training.mind_task import parameter_group
+from training.runs import DataFile
 from training.sampling import Order
-from training.task import Batch, Written
+from training.task import Batch, Examples, Written
 
 SAMPLE_PROMPT, SAMPLE_TOKENS = 16, 32
 """Tokens of a validation text that are given, and that are written on."""
@@ -77,11 +78,19 @@ class PretrainTask:
                 raise TrainingError(
                     f"{one.folder} has {one.tokens:,} tokens, fewer than a sequence of {run.sequence_length:,}."
                 )
-        self.train, self.validation = (TextExamples(one, run.sequence_length) for one in shards)
+            one.check()
+        self._shards = shards
+        self.train: Examples = TextExamples(shards[0], run.sequence_length)
+        self.validation: Examples = TextExamples(shards[1], run.sequence_length)
         self.fingerprint = "+".join(one.fingerprint for one in shards)
         self._model = new_model(run, device)
         self._run = run
         self.module: nn.Module = NextTokenLoss(self._model)
+
+    def data_files(self) -> tuple[DataFile, ...]:
+        """The shards, for the run's record."""
+        train, validation = self._shards
+        return _data_file(train, "train"), _data_file(validation, "validation")
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return parameter_group(self._model, weight_decay=self._run.optimizer.weight_decay)
@@ -105,6 +114,12 @@ class PretrainTask:
         with appearing(folder) as target:
             self._model.save_pretrained(target)
             AutoTokenizer.from_pretrained(self._run.data.tokenizer, local_files_only=True).save_pretrained(target)
+
+
+def _data_file(shards: TokenShards, use: Literal["train", "validation"]) -> DataFile:
+    manifest = shards.manifest
+    licence = ", ".join(manifest.licences) or None
+    return DataFile(file=str(shards.folder), sha256=shards.fingerprint, records=manifest.documents, licence=licence, use=use)
 
 
 def phi_config(architecture: Architecture) -> PhiConfig:
