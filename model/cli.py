@@ -8,29 +8,20 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from model.logs import configure
 from model.presets import PRESETS, Part, Preset, get_preset
+from model.progress import progress
 from model.settings import WorkerSettings, read_settings
 from model.weights import ComponentState, WeightsError, pull, state
-from model.weights import Progress as OnProgress
 
 BAD_SETTINGS, NO_WEIGHTS = 2, 3
-
-PLAIN_STEP = 25
-"""Percent between two lines of progress when nobody watches a terminal."""
-
-QUIET_SECONDS = 2.0
-"""What is done sooner is not worth a line."""
 
 WIDE = 200
 """Columns of a table that is written to a file or a pipe, so that nothing in it is broken over lines."""
@@ -59,7 +50,7 @@ def serve(
     url = f"http://{settings.host}:{settings.port}"
     try:
         with listen(settings.host, settings.port) as listener, contextlib.ExitStack() as loading:
-            on_progress = loading.enter_context(_progress())
+            on_progress = loading.enter_context(progress())
 
             def on_ready() -> None:
                 loading.close()
@@ -80,7 +71,7 @@ def list_models(
     if context.invoked_subcommand:
         return
     settings = _settings()
-    with _progress(plain_lines=False) as on_progress:
+    with progress(plain_lines=False) as on_progress:
         states = {preset: state(preset, settings.home, on_progress) for preset in PRESETS.values()}
     if as_json:
         print(json.dumps([_as_json(preset, parts) for preset, parts in states.items()], indent=2))
@@ -101,7 +92,7 @@ def pull_models(
     given: dict[Part, Path | None] = {"language": language_model, "tower": vision, "speech": speech}
     sources = {part: folder for part, folder in given.items() if folder is not None}
     try:
-        with _progress() as on_progress:
+        with progress() as on_progress:
             pull(get_preset(name), settings.home, sources, on_progress)
     except WeightsError as error:
         print(error, file=sys.stderr)
@@ -156,38 +147,6 @@ def _as_json(preset: Preset, parts: list[ComponentState]) -> dict[str, Any]:
             for part in parts
         ],
     }
-
-
-@contextlib.contextmanager
-def _progress(*, plain_lines: bool = True) -> Iterator[OnProgress]:
-    """Bars on a terminal, a line every PLAIN_STEP percent elsewhere; both on standard error."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _PlainProgress() if plain_lines else lambda what, done, total: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def on_progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield on_progress
-
-
-class _PlainProgress:
-    def __init__(self) -> None:
-        self._began: dict[str, float] = {}
-        self._shown: dict[str, int] = {}
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        percent = done * 100 // total if total else 100
-        lasts = time.monotonic() - self._began.setdefault(what, time.monotonic()) >= QUIET_SECONDS
-        if lasts and percent >= self._shown.get(what, -PLAIN_STEP) + PLAIN_STEP:
-            self._shown[what] = percent
-            print(f"{what}: {percent} %", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

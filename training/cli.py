@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from training.config import Stage
+from training.config import STAGES, Align, Instruct, Pretrain, Stage, find, load
 from training.errors import Mistakes, TrainingError
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
@@ -30,6 +30,13 @@ train = typer.Typer(help="The stages: pretrain, align, instruct.", no_args_is_he
 data = typer.Typer(help="What the stages learn from: check it, prepare it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
+
+
+StageName = Annotated[Stage, typer.Argument(help="pretrain, align or instruct.")]
+Preset = Annotated[str, typer.Argument(help="A preset's name, or the path of a .yaml file.")]
+RunFolder = Annotated[Path, typer.Option("--run", help="Folder of the run; one that was begun there goes on.")]
+Changes = Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the preset's; may be repeated.")]
+SkipBad = Annotated[bool, typer.Option(help="Leave out records that cannot be trained on, instead of refusing to start.")]
 
 
 @data.command("tokenize")
@@ -67,6 +74,34 @@ def tokenize(
             print(f"{packed.other_files} files of other formats in these folders were not read.", file=sys.stderr)
         if packed.bad.count:
             print(f"Left out: {packed.bad}", file=sys.stderr)
+
+
+@data.command("validate")
+def validate_data(
+    stage: StageName,
+    preset: Preset,
+    changes: Changes = None,
+    report: Annotated[Path | None, typer.Option(help="Write every bad record to this file, as JSONL.")] = None,
+) -> None:
+    """Read everything that a run will read, and tell every record that cannot be trained on.
+
+    Exit code 1 when something is wrong.
+    """
+    from model.progress import progress
+    from training.data.report import summary, write
+    from training.data.validate import validate
+
+    with sentences():
+        run = load(STAGES[stage], find(stage, preset), changes or [])
+        assert isinstance(run, Pretrain | Align | Instruct)  # noqa: S101 - there is no fourth stage
+        if report is not None and not report.parent.is_dir():
+            raise TrainingError(f"There is no folder {report.parent} to write the report to.")
+        with progress() as on_progress:
+            found = validate(run, None, on_progress)
+        print(summary(found))
+        if report is not None:
+            write(found, report)
+    raise typer.Exit(0 if found.good else FAILED)
 
 
 @contextlib.contextmanager
@@ -107,14 +142,37 @@ def list_runs(
 
 
 @train.command()
+def pretrain(preset: Preset, run: RunFolder, changes: Changes = None) -> None:
+    """Stage 0: phi-2's architecture, or a smaller one, from random weights on packed text."""
+    _train("pretrain", preset, changes, run, skip_bad=False)
+
+
+@train.command()
+def align(preset: Preset, run: RunFolder, changes: Changes = None, skip_bad: SkipBad = False) -> None:
+    """Stage 1: the projector alone, on captions."""
+    _train("align", preset, changes, run, skip_bad=skip_bad)
+
+
+@train.command()
+def instruct(preset: Preset, run: RunFolder, changes: Changes = None, skip_bad: SkipBad = False) -> None:
+    """Stage 2: LoRA on the language model, and the projector, on conversations."""
+    _train("instruct", preset, changes, run, skip_bad=skip_bad)
+
+
+def _train(stage: Stage, preset: str, changes: list[str] | None, run: Path, *, skip_bad: bool) -> None:
+    with sentences():
+        from training.stages import train as train_stage  # imports torch
+
+        train_stage(stage, preset, changes or [], run, skip_bad=skip_bad)
+
+
+@train.command()
 def plan(
-    stage: Annotated[Stage, typer.Argument(help="pretrain, align or instruct.")],
-    preset: Annotated[str, typer.Argument(help="A preset's name, or the path of a .yaml file.")],
+    stage: StageName,
+    preset: Preset,
     gpu: Annotated[str, typer.Option(help="Card, such as 'RTX 3090'; an unknown one lists those there are.")],
     gpus: Annotated[int, typer.Option(min=1, help="How many of them.")] = 1,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", help="key.sub=value, over the preset's; may be repeated.")
-    ] = None,
+    changes: Changes = None,
     examples: Annotated[int | None, typer.Option(min=1, help="In an epoch, if its files are not published ones.")] = None,
     tokens: Annotated[float | None, typer.Option(min=1, help="Mean tokens of an example, pictures' included.")] = None,
     mfu: Annotated[float | None, typer.Option(min=0.001, max=1, help="As a run on such a card showed, 0 to 1.")] = None,
@@ -123,7 +181,6 @@ def plan(
     """What a run will take on a named GPU: memory, tokens, FLOPs and time. Trains nothing."""
     from rich.console import Console
 
-    from training.config import STAGES, find, load
     from training.hardware import find_gpu
     from training.plan import plan as make_plan
     from training.plan_table import tables, verdict

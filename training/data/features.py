@@ -1,7 +1,8 @@
 """Vision features, computed once: a frozen tower says the same about a picture every time, and looking is half of stage 1.
 
-A cache is a folder for one tower, layer and fit: `features.bin` holds (pictures, tokens, width) fp16 and is memory-mapped, `index.jsonl`
-says which picture is which row, by the sha256 of its bytes. Pictures whose path, size and time are known are not even read.
+A cache is a folder for one tower, layer and fit: `features.bin` holds (pictures, tokens, width) fp16 and is memory-mapped,
+`index.jsonl` says which picture is which row, by the sha256 of its bytes. Pictures whose path, size and time are known are not
+even read.
 """
 
 from __future__ import annotations
@@ -162,5 +163,7 @@ def _load(path: Path) -> _Loaded:
     try:
         content = np.load(path, allow_pickle=False) if path.suffix == READY_MADE else decode_picture(data, str(path))
     except (ApiError, ValueError) as error:
-        raise TrainingError(f"The picture {path} is damaged or of no known format: `jnana data validate` lists all such.") from error
+        raise TrainingError(
+            f"The picture {path} is damaged or of no known format: `jnana data validate` lists all such."
+        ) from error
     return _Loaded(path, hashlib.sha256(data).hexdigest(), status.st_size, status.st_mtime_ns, content)

@@ -25,14 +25,14 @@ import numpy as np
 from model.files import PARTIAL, appearing
 from training.data.records import BadRecord
 from training.data.shards import SPLITS, TOKENIZER, Manifest, ShardWriter, Tokens, Vocabulary, tokenizer_digest
-from training.data.text import Document, TextFile, find, read
+from training.data.text import TextFile, find, read
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
-"""Separates documents where the tokenizer has it (GPT-2's, phi-2's, SmolLM2's); chat tokenizers call the end of a turn their end."""
+"""Separates documents where the tokenizer has it (GPT-2's, phi-2's, SmolLM2's); eos_token may be the end of a turn in a chat."""
 PIECE_CHARACTERS = 2**18
 """Longer documents are tokenised in pieces, cut at line breaks: a tokenizer takes some hundred bytes a token while it works."""
 BATCH_CHARACTERS = 2**22
@@ -67,7 +67,9 @@ class BadRecords:
 
     def __str__(self) -> str:
         more = [f"  and {self.count - len(self.first)} more"] if self.count > len(self.first) else []
-        return "\n".join([f"{self.count} bad record{'s' if self.count > 1 else ''}:", *(f"  {record}" for record in self.first), *more])
+        return "\n".join(
+            [f"{self.count} bad record{'s' if self.count > 1 else ''}:", *(f"  {record}" for record in self.first), *more]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +152,12 @@ def load(folder: Path) -> tuple[Vocabulary, Tokenizer]:
 
 
 def is_held_back(text: str, part: float) -> bool:
-    """Whether a document belongs to the validation split: by its own hash, so the same in every run and whatever is beside it."""
+    """Whether a document belongs to the validation split: by its own hash, so the same whatever is beside it."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") < part * 2**64
 
 
 def pieces(text: str, size: int = PIECE_CHARACTERS) -> Iterator[str]:
-    """Cut a long text after line breaks between words, where tokenizers cut as well, into pieces of at most `size` characters."""
+    """Cut a long text after line breaks between words, where tokenizers cut as well, into pieces of at most `size`."""
     start = 0
     while len(text) - start > size:
         cut = start + size
@@ -250,7 +252,9 @@ def _refuse(writers: Sequence[ShardWriter], bad: BadRecords, strict: bool, valid
         raise TrainingError("There is no document in the sources" + (f", but {bad}" if bad.count else "."))
     if not all(writer.documents for writer in writers):
         documents = sum(writer.documents for writer in writers)
-        raise TrainingError(f"A split would be empty: {documents} documents in all are too few for --validation {validation}; change that.")
+        raise TrainingError(
+            f"A split would be empty: {documents} documents in all are too few for --validation {validation}; change that."
+        )
 
 
 def _eos_token(folder: Path) -> str | None:
@@ -282,7 +286,9 @@ def _claimed(target: Path) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TrainingError(f"Another process is writing {target}: wait for it, or give another folder with --to.") from None
+            raise TrainingError(
+                f"Another process is writing {target}: wait for it, or give another folder with --to."
+            ) from None
         for leftover in target.parent.glob(f".{glob.escape(target.name)}{PARTIAL}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         try:

@@ -1,9 +1,9 @@
 """Packed token shards: what stage 0 reads.
 
 A folder holds `shard-00000.tokens`, ... and `manifest.json`, which is written last: without it the folder is unfinished.
-A shard is HEADER_BYTES of header (MAGIC, then JSON, padded with spaces, a line break at the end) and then token ids, little-endian,
-16 bits each where the vocabulary allows it, else 32. Documents follow each other, each closed by the end-of-document token; they
-run on over the borders of shards.
+A shard is HEADER_BYTES of header (MAGIC, then JSON, padded with spaces, a line break at the end) and then token ids,
+little-endian, 16 bits each where the vocabulary allows it, else 32. Documents follow each other, each closed by the
+end-of-document token; they run on over the borders of shards.
 """
 
 from __future__ import annotations
@@ -291,7 +291,9 @@ def _manifest(folder: Path) -> Manifest:
         return Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         if splits := [split for split in SPLITS if (folder / split / MANIFEST).is_file()]:
-            raise TrainingError(f"{folder} holds several splits: give {' or '.join(str(folder / s) for s in splits)}.") from None
+            raise TrainingError(
+                f"{folder} holds several splits: give {' or '.join(str(folder / s) for s in splits)}."
+            ) from None
         raise TrainingError(
             f"{folder} holds no finished shards (there is no {MANIFEST}): run `jnana data tokenize --to {folder}`."
         ) from None

@@ -1,0 +1,161 @@
+"""From a configuration to a finished run: load what a stage needs, train, keep what it makes."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import torch
+from accelerate import Accelerator
+
+from model.files import sha256
+from model.progress import progress
+from model.settings import WorkerSettings, available_cores
+from model.weights import WeightsError
+from training import align, instruct
+from training.base import load_base
+from training.config import STAGES, Align, Files, Instruct, Pretrain, Stage, TrainingData, find, load
+from training.config import Run as Configuration
+from training.data.captions import load_captions
+from training.data.conversations import load_conversations
+from training.data.fingerprint import fingerprint
+from training.data.records import Captioned, Conversation
+from training.errors import TrainingError
+from training.hardware import this_machine
+from training.loggers import open_loggers
+from training.loop import Loop, new_accelerator
+from training.metrics import FINISHED, AnyMetric, End, Start
+from training.plan import out_of_memory
+from training.pretrain import PretrainTask
+from training.progress import Progress
+from training.runs import ARTEFACT, CHECKPOINTS, INFO, DataFile, Hardware, Parameters, Run, RunInfo, software
+from training.task import Task
+
+FEATURES = Path("training") / "features"
+"""Below JNANA_HOME: looked-at pictures serve every run."""
+
+
+def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, skip_bad: bool) -> None:
+    """Train a stage in the run folder `folder`; one that was begun there goes on. Blocking, minutes to days.
+
+    Raises TrainingError.
+    """
+    configuration = load(STAGES[stage], find(stage, preset), changes)
+    accelerator = new_accelerator(configuration)
+    torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
+    try:
+        task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
+        _train(configuration, task, data, preset, folder, accelerator)
+    except WeightsError as error:
+        raise TrainingError(str(error)) from error
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(out_of_memory(configuration, error)) from error
+    finally:
+        accelerator.end_training()
+
+
+def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad: bool) -> tuple[Task, tuple[DataFile, ...]]:
+    """A stage with its model, data and features; and the data for the record."""
+    if isinstance(configuration, Pretrain):
+        pretrain = PretrainTask(configuration, accelerator.device)
+        return pretrain, pretrain.data_files()
+    assert isinstance(configuration, Align | Instruct)  # noqa: S101 - there is no fourth stage
+    sources = configuration.data
+    home = WorkerSettings().home
+    # One rank at a time converts weights and looks at new pictures; the others find them.
+    with accelerator.main_process_first(), progress(plain_lines=accelerator.is_main_process) as bars:
+        base = load_base(configuration, home, accelerator.device, bars)
+        cache = base.cache(home / FEATURES)
+        data = fingerprint([*sources.train, *sources.validation])
+
+        def looked(done: int, total: int) -> None:
+            bars("Looking at pictures", done, total)
+
+        if isinstance(configuration, Align):
+            captioned = [load_captions(files, skip_bad=skip_bad) for files in (sources.train, sources.validation)]
+            task = align.build(configuration, base, cache, captioned[0], captioned[1], data, looked)
+            return task, _data_files(sources, captioned)
+        talks = [load_conversations(files, skip_bad=skip_bad) for files in (sources.train, sources.validation)]
+        task = instruct.build(configuration, base, cache, talks[0], talks[1], data, looked)
+        return task, _data_files(sources, talks)
+
+
+def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Conversation]]) -> tuple[DataFile, ...]:
+    """Every source with how many of its records are used."""
+    counts = Counter(record.origin.file for used in records for record in used)
+
+    def described(files: Files, use: Literal["train", "validation"]) -> DataFile:
+        return DataFile(file=str(files.file), sha256=sha256(files.file), records=counts[files.file] // files.times, use=use)
+
+    return (*(described(one, "train") for one in sources.train), *(described(one, "validation") for one in sources.validation))
+
+
+def _train(
+    configuration: Configuration, task: Task, data: tuple[DataFile, ...], preset: str, folder: Path, accelerator: Accelerator
+) -> None:
+    hardware = this_machine(accelerator.num_processes)
+    with contextlib.ExitStack() as stack:
+        listener = _Listener()
+        loop = Loop(configuration, task, folder / CHECKPOINTS, accelerator, listener, hardware.peak_flops)
+        if accelerator.is_main_process:
+            listener.run = stack.enter_context(_open_run(folder, configuration, task, data, preset, loop.steps, hardware))
+        accelerator.wait_for_everyone()
+        done = loop.resume()
+        if listener.run is not None:
+            lost = listener.run.rewind(done)
+            loggers = open_loggers(configuration.loggers, folder, listener.run.info, done)
+            title = f"{configuration.stage} {preset}"
+            listener.progress = stack.enter_context(Progress(title, loop.steps, hardware, loggers, done=done))
+            listener(Start(step=done, time=time.time(), resumed_from=done or None, lost_seconds=lost))
+        reason = loop.train()
+        if reason == FINISHED:
+            task.save(folder / ARTEFACT)
+        listener(End(step=loop.done, time=time.time(), reason=reason))
+
+
+class _Listener:
+    """Keeps and shows what the loop tells. Ranks other than the main one have neither run nor progress."""
+
+    run: Run | None = None
+    progress: Progress | None = None
+
+    def __call__(self, metric: AnyMetric) -> None:
+        if self.run is not None:
+            self.run.append(metric)
+        if self.progress is not None:
+            self.progress(metric)
+
+
+def _open_run(
+    folder: Path,
+    configuration: Configuration,
+    task: Task,
+    data: tuple[DataFile, ...],
+    preset: str,
+    steps: int,
+    hardware: Hardware,
+) -> Run:
+    if (folder / INFO).exists():
+        return Run.resume(folder)
+    parameters = list(task.module.parameters())
+    info = RunInfo(
+        stage=configuration.stage,
+        name=folder.name,
+        started=datetime.now(UTC),
+        preset=preset,
+        total_steps=steps,
+        software=software(),
+        hardware=hardware,
+        data=data,
+        parameters=Parameters(
+            trained=sum(weight.numel() for weight in parameters if weight.requires_grad),
+            all=sum(weight.numel() for weight in parameters),
+        ),
+        fingerprint=task.fingerprint,
+    )
+    return Run.create(folder, configuration, info)
