@@ -57,6 +57,13 @@ def encode(run: Align, writer: PromptWriter, caption: str, number: int) -> tuple
     return [*prompt, *answer], [False] * len(prompt) + [True] * len(answer)
 
 
+def longest(run: Align, writer: PromptWriter, record: Captioned) -> int:
+    """Tokens of a record's longest example."""
+    return max(
+        len(encode(run, writer, caption, number)[0]) for number in range(len(run.questions)) for caption in record.captions
+    )
+
+
 def _examples(
     run: Align, writer: PromptWriter, records: Sequence[Captioned], rows: dict[Path, int], which: str
 ) -> list[Example]:

@@ -11,7 +11,14 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 from model.convert import quiet
 from model.files import MANIFEST, sha256
@@ -63,21 +70,14 @@ def load_base(run: Mindful, home: Path, device: torch.device, progress: Progress
 
     Raises WeightsError when the preset's weights are not there, TrainingError when `start` does not fit them.
     """
-    preset = _for_training(get_preset(run.model))
-    weights = prepare(preset, home, progress)
+    preset, weights, writer = load_writer(run, home, progress)
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
     with quiet():
-        tokenizer = AutoTokenizer.from_pretrained(weights.language, local_files_only=True)
-        if not isinstance(tokenizer, PreTrainedTokenizerFast):
-            raise TrainingError(f"The tokenizer in {weights.language} is of an old kind: pull the preset again.")
         quantised = isinstance(run, Instruct) and run.quantize is not None
         text = AutoModelForCausalLM.from_pretrained(
             weights.language, local_files_only=True, **_language(device, dtype, quantised)
         )
         tower = load_tower(weights.tower, Placement(device, dtype, {}))
-    writer = PromptWriter(tokenizer, preset, text.config.vocab_size)
-    if writer.image_token_id is None:
-        raise TrainingError(f"The preset {preset.name} has no image token, so nothing can be trained on pictures.")
     projector = _projector(run, tower, text)
     model = JnanaForConditionalGeneration.assemble(
         text, tower, projector, image_token_index=writer.image_token_id, vision_feature_layer=run.pictures.layer
@@ -91,6 +91,18 @@ def load_base(run: Mindful, home: Path, device: torch.device, progress: Progress
     if run.pictures.fit != "preset":
         preprocess = replace(preprocess, fit=run.pictures.fit, crop_fraction=1.0)
     return Base(preset, weights, model, writer, preprocess)
+
+
+def load_writer(run: Mindful, home: Path, progress: Progress) -> tuple[Preset, PreparedWeights, PromptWriter]:
+    """What writes the prompts of a run, without the networks. Raises WeightsError."""
+    preset = _for_training(get_preset(run.model))
+    weights = prepare(preset, home, progress)
+    with quiet():
+        tokenizer = AutoTokenizer.from_pretrained(weights.language, local_files_only=True)
+        config = AutoConfig.from_pretrained(weights.language, local_files_only=True)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise TrainingError(f"The tokenizer in {weights.language} is of an old kind: pull the preset again.")
+    return preset, weights, PromptWriter(tokenizer, preset, config.vocab_size)
 
 
 def _for_training(preset: Preset) -> Preset:

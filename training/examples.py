@@ -45,9 +45,10 @@ class MindExamples:
             mask[row, :length] = 1
             labels[row, :length] = torch.where(torch.tensor(example.learnt), ids[row, :length], IGNORE)
         inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
-        if rows := [row for example in chosen for row in example.rows]:
+        rows = [row for example in chosen for row in example.rows]
+        if rows:
             inputs["vision_features"] = self._cache.read(rows)
-        return Batch(inputs, int(mask.sum()), int((labels[:, 1:] != IGNORE).sum()))
+        return Batch(inputs, int(mask.sum()), int((labels[:, 1:] != IGNORE).sum()), len(chosen), len(rows))
 
     def origin(self, example: int) -> str:
         return str(self.examples[example].origin)

@@ -99,6 +99,11 @@ def encode(run: Instruct, writer: PromptWriter, record: Conversation) -> list[tu
     return examples
 
 
+def longest(run: Instruct, writer: PromptWriter, record: Conversation) -> int:
+    """Tokens of a record's longest example."""
+    return max((len(ids) for ids, _ in encode(run, writer, record)), default=0)
+
+
 def _turn(role: str, text: str, pictures: int) -> Turn:
     pieces: tuple[Any, ...] = (*[Placeholder()] * pictures, text)
     return Turn(role, pieces, pictures)

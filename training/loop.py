@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import structlog
 import torch
@@ -126,7 +127,7 @@ class Loop:
         lr = learning_rate(self._run.optimizer, self._step, self.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
-        counts = [(batch.tokens, batch.answer_tokens, batch.flops) for batch in micros]
+        counts = [(batch.tokens, batch.answer_tokens, self._task.flops(batch)) for batch in micros]
         tokens, answer_tokens, flops = self._sum(*map(sum, zip(*counts, strict=True)))
         losses = self._backward(micros, answer_tokens)
         (loss,) = self._sum(float(losses.sum()))
@@ -303,7 +304,16 @@ def new_accelerator(run: Run) -> Accelerator:
     has_cuda = torch.cuda.is_available()
     if run.fsdp and not has_cuda:
         raise TrainingError("fsdp shards a model over NVIDIA GPUs, and there is none here: set fsdp=false.")
-    plugin = FullyShardedDataParallelPlugin(fsdp_version=2, reshard_after_forward=True) if run.fsdp else None
+    plugin = None
+    if run.fsdp:
+        # Layer by layer: wrapped as a whole, every GPU would hold all weights at once.
+        layers = ["PhiDecoderLayer", "LlamaDecoderLayer"]
+        plugin = FullyShardedDataParallelPlugin(
+            fsdp_version=2,
+            reshard_after_forward=True,
+            auto_wrap_policy="transformer_based_wrap",
+            transformer_cls_names_to_wrap=layers,
+        )
     mixed = "bf16" if run.precision == "bf16" else "no"
     return Accelerator(cpu=not has_cuda, mixed_precision=mixed, fsdp_plugin=plugin)
 
@@ -323,10 +333,16 @@ def total_steps(run: Run, examples: int) -> int:
     return run.steps if run.steps is not None else max(1, round((run.epochs or 0) * examples / run.batch.size))
 
 
+MAY_CHANGE = frozenset({"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile"})
+"""Keys that decide nothing about what is learnt, or that somebody changes knowing that they do."""
+SAVES_MEMORY = frozenset({"gradient_checkpointing"})
+"""The advice to a run that ran out of memory; with `batch.micro`."""
+
+
 def deciding(run: Run) -> str:
     """What may not change when a run goes on, as text."""
-    free = {"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile"}
-    return run.model_dump_json(exclude=free)
+    left_out: dict[str, Any] = dict.fromkeys(MAY_CHANGE | SAVES_MEMORY, True)
+    return run.model_dump_json(exclude={**left_out, "batch": {"micro"}})
 
 
 def _mixed(*numbers: int) -> int:

@@ -11,9 +11,10 @@ from torch import nn
 
 from training.base import Base
 from training.examples import MindExamples
+from training.flops import LanguageShape, MindShape, TowerShape, projector_flops, training_flops
 from training.losses import AnswerLoss
 from training.sampling import Order
-from training.task import Examples, Written
+from training.task import Batch, Examples, Written
 
 SAMPLE_TOKENS = 48
 """Longest answer that is written out during training."""
@@ -40,11 +41,22 @@ class MindTask:
         self.order: Order = order
         self.fingerprint = fingerprint
         self._base = base
+        self._language = LanguageShape.of_config(base.model.config.text_config)
+        self._lora_parameters = sum(
+            weight.numel() for weight in base.model.model.language_model.parameters() if weight.requires_grad
+        )
         self._groups = groups
         self.save = save
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self._groups
+
+    def flops(self, batch: Batch) -> float:
+        tower = self._base.model.model.vision_tower.config
+        mind = MindShape(self._language, TowerShape(0, 0.0, self._base.preset.image_tokens, tower.hidden_size))
+        mean = batch.tokens / batch.sequences
+        work = training_flops(self._language, batch.tokens, mean, batch.answer_tokens, frozen=True, lora=self._lora_parameters)
+        return (work + projector_flops(mind, batch.pictures)).model
 
     def samples(self, count: int) -> Iterator[Written]:
         """The first answer of each of the first validation examples."""

@@ -21,6 +21,7 @@ from model.files import appearing
 from training.config import Architecture, Pretrain
 from training.data.shards import TokenShards
 from training.errors import TrainingError
+from training.flops import LanguageShape, training_flops
 from training.losses import summed_loss
 from training.mind_task import parameter_group
 from training.runs import DataFile
@@ -55,7 +56,7 @@ class TextExamples:
     def collate(self, examples: Sequence[int]) -> Batch:
         tokens = torch.stack([torch.from_numpy(self._shards.sequence(example, self._length)) for example in examples])
         count = len(examples) * self._length
-        return Batch({"tokens": tokens}, count, count)
+        return Batch({"tokens": tokens}, count, count, len(examples))
 
     def origin(self, example: int) -> str:
         return f"tokens {example * self._length:,} to {(example + 1) * self._length:,} of {self._shards.folder}"
@@ -94,6 +95,10 @@ class PretrainTask:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return parameter_group(self._model, weight_decay=self._run.optimizer.weight_decay)
+
+    def flops(self, batch: Batch) -> float:
+        shape = LanguageShape.of_architecture(self._run.architecture)
+        return training_flops(shape, batch.tokens, self._run.sequence_length, batch.answer_tokens, frozen=False).model
 
     def samples(self, count: int) -> Iterator[Written]:
         """How the first validation texts are written on."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,7 @@ from model.progress import progress
 from model.settings import WorkerSettings, available_cores
 from model.weights import WeightsError
 from training import align, instruct
-from training.base import load_base
+from training.base import load_base, load_writer
 from training.config import STAGES, Align, Files, Instruct, Pretrain, Stage, TrainingData, find, load
 from training.config import Run as Configuration
 from training.data.captions import load_captions
@@ -57,6 +57,23 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
         raise TrainingError(out_of_memory(configuration, error)) from error
     finally:
         accelerator.end_training()
+
+
+def measure(configuration: Configuration) -> Callable[[Captioned | Conversation], int] | None:
+    """Tells how many tokens a record makes; None for stage 0, whose text is cut into sequences. Raises WeightsError."""
+    if not isinstance(configuration, Align | Instruct):
+        return None
+    with progress() as bars:
+        _, _, writer = load_writer(configuration, WorkerSettings().home, bars)
+
+    def tokens(record: Captioned | Conversation) -> int:
+        if isinstance(record, Captioned) and isinstance(configuration, Align):
+            return align.longest(configuration, writer, record)
+        if isinstance(record, Conversation) and isinstance(configuration, Instruct):
+            return instruct.longest(configuration, writer, record)
+        raise TypeError(f"{type(record).__name__} in a run of stage {configuration.stage}")
+
+    return tokens
 
 
 def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad: bool) -> tuple[Task, tuple[DataFile, ...]]:

@@ -26,8 +26,8 @@ class Batch:
     """That the language model sees, without padding."""
     answer_tokens: int
     """That are learnt."""
-    flops: float = 0.0
-    """Of a forward and a backward pass, as the MFU counts them; 0: not known."""
+    sequences: int
+    pictures: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Task(Protocol):
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """For AdamW: `params`, `weight_decay`, and `lr_scale`, by which the schedule's rate is multiplied."""
+        ...
+
+    def flops(self, batch: Batch) -> float:
+        """Of a forward and a backward pass, as the MFU counts them."""
         ...
 
     def samples(self, count: int) -> Iterator[Written]:

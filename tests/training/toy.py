@@ -58,7 +58,7 @@ class Points:
     def collate(self, examples: Sequence[int]) -> Batch:
         chosen = list(examples)
         tokens = sum(self.lengths[example] for example in chosen)
-        return Batch({"points": self.points[chosen], "classes": self.classes[chosen]}, tokens, len(chosen))
+        return Batch({"points": self.points[chosen], "classes": self.classes[chosen]}, tokens, len(chosen), len(chosen))
 
     def origin(self, example: int) -> str:
         return f"points.csv, record {example + 1}"
@@ -75,6 +75,9 @@ class Toy:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return [{"params": list(self.module.head.parameters()), "weight_decay": 0.1, "lr_scale": 1.0}]
+
+    def flops(self, batch: Batch) -> float:
+        return 1e6 * batch.sequences
 
     def samples(self, count: int) -> Iterator[Written]:
         yield from [Written(None, "?", "!", "…")] * count

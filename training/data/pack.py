@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"
-"""Separates documents where the tokenizer has it (GPT-2's, phi-2's, SmolLM2's); eos_token may be the end of a turn in a chat."""
+"""Separates documents where the tokenizer has it (GPT-2's, phi-2's, SmolLM2's); a chat model's eos_token ends a turn."""
 PIECE_CHARACTERS = 2**18
 """Longer documents are tokenised in pieces, cut at line breaks: a tokenizer takes some hundred bytes a token while it works."""
 BATCH_CHARACTERS = 2**22
