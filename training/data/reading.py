@@ -53,7 +53,10 @@ def parsed(file: Path, values: Iterable[Numbered], parse: Callable[[Origin, Any]
 
 
 def json_whole(file: Path) -> Any:
-    """The value of a .json file, all of it in memory: see `jnana data validate --help` for how much that is.
+    """The value of a .json file, all of it in memory.
+
+    With the records made of it, three to four times the file at the peak: 600 MB for 193 MB in the shape of
+    LLaVA-Instruct-150K, 406 MB for 102 MB in the shape of captions_train2017.json. JSONL streams.
 
     Raises TrainingError: it cannot be read, or is not JSON (with line and column).
     """
@@ -91,7 +94,7 @@ def json_lines(file: Path) -> Iterator[Numbered]:
 
 def _json_line(line: bytes) -> Any:
     try:
-        return json.loads(line.decode("utf-8-sig"))
+        return json.loads(line.rstrip(b"\r\n").decode("utf-8-sig"))
     except json.JSONDecodeError as error:
         return Unfit("the line is not valid JSON", f"column {error.colno}: {error.msg}")
     except UnicodeDecodeError as error:
