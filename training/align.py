@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import structlog
+
 from model.prompt import Placeholder, PromptWriter, Turn
 from training.base import Base
 from training.config import Align
@@ -20,6 +22,8 @@ from training.data.records import Captioned
 from training.errors import TrainingError
 from training.examples import Example, MindExamples
 from training.mind_task import MindTask, parameter_group
+
+log = structlog.get_logger(__name__)
 
 ORIGINAL_PROMPT = "caption image:"
 """What the original Jñāna put between a picture's tokens and its caption: tokens 6888, 1159, 2939, 25 of phi-2."""
@@ -69,11 +73,15 @@ def _examples(
 ) -> list[Example]:
     """One a caption; those that are too long are left out."""
     examples: list[Example] = []
+    total = 0
     for record in records:
         for caption in record.captions[: 1 if run.captions == "first" else None]:
-            ids, learnt = encode(run, writer, caption, len(examples))
+            ids, learnt = encode(run, writer, caption, total)
+            total += 1
             if len(ids) <= run.max_length:
                 examples.append(Example(record.origin, tuple(ids), tuple(learnt), (rows[record.image],), record.image))
+    if left_out := total - len(examples):
+        log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))
     if not examples:
         raise TrainingError(f"No {which} example fits into max_length ({run.max_length} tokens): raise it.")
     return examples

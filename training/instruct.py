@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import structlog
+import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
@@ -25,6 +27,8 @@ from training.data.records import Conversation
 from training.errors import TrainingError
 from training.examples import Example, MindExamples
 from training.mind_task import MindTask, parameter_group
+
+log = structlog.get_logger(__name__)
 
 END_OF_QUESTION = "end of question:"
 """What the original put between question and answer: tokens 437, 286, 1808, 25 of phi-2."""
@@ -63,6 +67,7 @@ def add_lora(run: Instruct, base: Base) -> nn.Module:
         raise TrainingError(
             f"lora.targets: {', '.join(unknown)} is in no layer of {run.model}; there are {', '.join(sorted(known))}."
         )
+    torch.manual_seed(run.seed)
     inject_adapter_in_model(lora_config(run), language)
     for name, parameter in language.named_parameters():
         parameter.requires_grad_("lora_" in name)
@@ -114,12 +119,16 @@ def _examples(
 ) -> list[Example]:
     """Those that are too long are left out."""
     examples = []
+    total = 0
     for record in records:
         pictures = tuple(rows[image] for image in record.images)
         first = record.images[0] if record.images else None
         for ids, learnt in encode(run, writer, record):
+            total += 1
             if len(ids) <= run.max_length and (run.max_answer is None or sum(learnt) <= run.max_answer):
                 examples.append(Example(record.origin, tuple(ids), tuple(learnt), pictures, first))
+    if left_out := total - len(examples):
+        log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))
     if not examples:
         answers = f" and max_answer ({run.max_answer})" if run.max_answer else ""
         raise TrainingError(f"No {which} example fits into max_length ({run.max_length} tokens){answers}: raise it.")

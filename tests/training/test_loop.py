@@ -79,7 +79,7 @@ def test_two_processes_learn_what_one_does_with_the_same_batch(tmp_path: Path) -
     outputs = []
     for ranks in (1, 2):
         folder = tmp_path / str(ranks)
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", "tests.training.two_ranks"]
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", "tests.training.toy_run"]
         for stop_after in (4, 6):  # killed after four steps, and started again
             command = [sys.executable, *launch, str(folder), str(stop_after)]
             env = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -89,6 +89,29 @@ def test_two_processes_learn_what_one_does_with_the_same_batch(tmp_path: Path) -
     assert outputs[0].keys() == outputs[1].keys()
     for name, value in outputs[0].items():
         torch.testing.assert_close(value, outputs[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
+    """SIGKILL, wherever it is: also while a checkpoint is written."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(folder: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "tests.training.toy_run", str(folder), "0"]
+        return subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    with start(tmp_path / "whole") as whole:
+        assert whole.wait() == 0
+    kills = 0
+    while not (tmp_path / "parts" / "weights.pt").exists():
+        with start(tmp_path / "parts") as process:
+            assert process.stdout is not None
+            for _ in range(kills + 1):  # a line a step: later and later, so that it ends
+                process.stdout.readline()
+            if kills < 3:
+                process.kill()
+                kills += 1
+    expected, found = (torch.load(tmp_path / name / "weights.pt", weights_only=True) for name in ("whole", "parts"))
+    assert same(expected, found)
 
 
 def test_checkpoints_hold_what_is_trained_and_the_newest_are_kept(tmp_path: Path) -> None:

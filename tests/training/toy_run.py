@@ -1,4 +1,4 @@
-"""Run by torchrun: train the toy, or go on with it, and write its weights. Arguments: folder, step to stop after."""
+"""Train the toy, or go on with it, and write its weights; alone or by torchrun. Arguments: folder, step to stop after."""
 
 from __future__ import annotations
 
@@ -9,12 +9,22 @@ import torch
 
 from tests.training.toy import Heard, Toy, run
 from training.loop import Loop, new_accelerator
+from training.metrics import AnyMetric, Step
 
 folder, stop_after = Path(sys.argv[1]), int(sys.argv[2])
 config, toy = run(validation={"every": 3, "examples": 5, "samples": 0}), Toy()
 toy.module.head[1].p = 0.0  # type: ignore[index,union-attr]  # every rank draws its own dropout
 accelerator = new_accelerator(config)
-loop = Loop(config, toy, folder / "checkpoints", accelerator, Heard(stop_after))
+heard = Heard(stop_after)
+
+
+def tell(metric: AnyMetric) -> None:
+    heard(metric)
+    if isinstance(metric, Step):
+        print(metric.step, flush=True)
+
+
+loop = Loop(config, toy, folder / "checkpoints", accelerator, tell)
 loop.resume()
 loop.train()
 if accelerator.is_main_process:
