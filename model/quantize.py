@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig
 
-from model.presets import Preset
+from model.presets import Precision, Preset
 from model.weights import WeightsError
 
 
@@ -20,6 +20,13 @@ class Placement:
     dtype: torch.dtype
     """Of the tower and the projector, and of what is computed with the language model's 4-bit weights."""
     language: dict[str, Any]
+
+    @property
+    def precision(self) -> Precision:
+        """Of the language model's weights."""
+        if "quantization_config" in self.language:
+            return "nf4"
+        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
 
 
 def place(preset: Preset, device: str) -> Placement:

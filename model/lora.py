@@ -1,0 +1,71 @@
+"""LoRA (https://arxiv.org/abs/2106.09685) in the language model: taken out, put in, switched off; through PEFT."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from transformers import PreTrainedModel
+
+from model.adapters import LORA, LORA_CONFIG
+from model.weights import WeightsError
+
+PEFT_PREFIX = "base_model.model."
+"""What PEFT puts before the names of the whole language model."""
+
+
+def extract(language: nn.Module, dtype: torch.dtype | None = None) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The LoraConfig and weights that peft put into a text model, named as for the model with its head. On the CPU."""
+    from peft import get_peft_model_state_dict
+
+    assert isinstance(language, PreTrainedModel)  # noqa: S101 - Any would hide what is needed of it
+    config = copy.copy(language.peft_config["default"])
+    config.inference_mode = True
+    prefix = PEFT_PREFIX
+    if language.base_model is language:  # without its head
+        prefix += f"{language.base_model_prefix}."
+    weights = get_peft_model_state_dict(language, save_embedding_layers=False)
+    return config, {f"{prefix}{name}": tensor.detach().to("cpu", dtype).contiguous() for name, tensor in weights.items()}
+
+
+def load(text: PreTrainedModel, folder: Path) -> None:
+    """Put an artefact's LoRA into a text model with its head, frozen. Raises WeightsError when it does not fit."""
+    from peft import LoraConfig, PeftConfig, inject_adapter_in_model, set_peft_model_state_dict
+
+    unfit = f"The LoRA weights in {folder} do not fit this language model"
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+        if not isinstance(config, LoraConfig):
+            raise WeightsError(f"{folder / LORA_CONFIG} is not about LoRA but {config.peft_type}: no other kind can be used.")
+        config.init_lora_weights = True  # the file has them; other ways to begin change the base as they go in
+        inject_adapter_in_model(config, text)
+        result: Any = set_peft_model_state_dict(text, load_file(folder / LORA))
+    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise WeightsError(f"{unfit} ({' '.join(str(error).split())[:200]}).") from error
+    missing = [name for name in result.missing_keys if ".lora_" in name]
+    if wrong := [*missing, *result.unexpected_keys]:
+        raise WeightsError(f"{unfit} ({len(wrong)} of other layers, such as {wrong[0]}).")
+    nn.Module.requires_grad_(text, False)
+    nn.Module.eval(text)
+
+
+@contextlib.contextmanager
+def switched_off(model: nn.Module) -> Iterator[None]:
+    """Inside the block the model computes what its base does, bit for bit. One thread at a time."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
