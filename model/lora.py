@@ -37,17 +37,32 @@ def extract(language: nn.Module, dtype: torch.dtype | None = None) -> tuple[Any,
 
 def load(text: PreTrainedModel, folder: Path) -> None:
     """Put an artefact's LoRA into a text model with its head, frozen. Raises WeightsError when it does not fit."""
-    from peft import LoraConfig, PeftConfig, inject_adapter_in_model, set_peft_model_state_dict
+    from peft import LoraConfig, PeftConfig
 
-    unfit = f"The LoRA weights in {folder} do not fit this language model"
     try:
         config = PeftConfig.from_pretrained(str(folder))
-        if not isinstance(config, LoraConfig):
-            raise WeightsError(f"{folder / LORA_CONFIG} is not about LoRA but {config.peft_type}: no other kind can be used.")
-        config.init_lora_weights = True  # the file has them; other ways to begin change the base as they go in
-        inject_adapter_in_model(config, text)
-        result: Any = set_peft_model_state_dict(text, load_file(folder / LORA))
-    except (OSError, SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        weights = load_file(folder / LORA)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"The LoRA weights in {folder} cannot be read ({error}).") from error
+    if not isinstance(config, LoraConfig):
+        raise WeightsError(f"{folder / LORA_CONFIG} is not about LoRA but {config.peft_type}: no other kind can be used.")
+    put(text, config, weights, folder)
+
+
+def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Put LoRA weights, named as `extract` does, into a text model with its head, which may be on the meta device.
+
+    `folder`: where they come from, for the WeightsError when they do not fit.
+    """
+    from peft import inject_adapter_in_model, set_peft_model_state_dict
+
+    unfit = f"The LoRA weights in {folder} do not fit this language model"
+    is_empty = text.device.type == "meta"
+    config.init_lora_weights = True  # the file has them; other ways to begin change the base as they go in
+    try:
+        inject_adapter_in_model(config, text, low_cpu_mem_usage=is_empty)
+        result: Any = set_peft_model_state_dict(text, weights, low_cpu_mem_usage=is_empty)
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsError(f"{unfit} ({' '.join(str(error).split())[:200]}).") from error
     missing = [name for name in result.missing_keys if ".lora_" in name]
     if wrong := [*missing, *result.unexpected_keys]:

@@ -20,7 +20,7 @@ from model.weights import WeightsError
 SHIPPED = Path(__file__).parent / "shipped"
 """Has a folder for each preset whose adapter comes along with the product."""
 NONE, DEFAULT = RESERVED
-"""What to write for no adapter at all, and the file with the name of the adapter that is loaded unless MODEL_ADAPTER says otherwise."""
+"""What to write for no adapter, and the file with the name of the one that is loaded unless MODEL_ADAPTER says otherwise."""
 FILES = (CARD, PROJECTOR, LORA, LORA_CONFIG, MANIFEST)
 
 

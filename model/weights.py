@@ -39,6 +39,12 @@ class WeightsError(Exception):
     """One sentence: what is wrong with the weights and what to do about it."""
 
 
+def digest_of(digests: Mapping[str, str]) -> str:
+    """One sha256 for several files, given theirs by name: what `sha256sum FILES | sha256sum` prints."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class PreparedWeights:
     """Folders that load without any further work."""
@@ -48,14 +54,12 @@ class PreparedWeights:
     speech: Path
 
     def sha256(self, part: Part) -> str:
-        """Which weights a part has, whatever form they are stored in: over the sha256 of the pinned files that they were
-        converted from, else of their own, as `sha256sum FILES | sha256sum` says it."""
+        """Which weights a part has: the digest (below) of the pinned files that they were converted from, else of their own."""
         manifest = json.loads((getattr(self, part) / MANIFEST).read_text())
         digests = {name: digest for name, digest in manifest["sources"].items() if len(digest) == SHA256_CHARACTERS}
         if not digests:
             digests = {name: file["sha256"] for name, file in manifest["files"].items() if name.endswith(WEIGHTS_SUFFIXES)}
-        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
-        return hashlib.sha256(lines.encode()).hexdigest()
+        return digest_of(digests)
 
 
 @dataclass(frozen=True)
