@@ -72,9 +72,9 @@ def import_original(
     difference = _difference(resized, weights.language)
     if difference is not None and difference > TOLERANCE and not force:
         raise WeightsError(
-            f"The embedding in {folder} differs from that in {weights.language} by up to {difference:.2%} of a row (rounding "
-            f"explains {TOLERANCE:.2%}), so its LoRA belongs to another language model: pull the one it was trained on, or give "
-            "--force to leave the embedding out all the same."
+            f"The embedding in {folder} differs from that in {weights.language} by up to {difference:.2%} of a row "
+            f"(rounding explains {TOLERANCE:.2%}), so its LoRA belongs to another language model: pull the one it was trained "
+            "on, or give --force to leave the embedding out all the same."
         )
     projector = read_projector(projector_files)
     text = _skeleton(weights.language)
@@ -176,7 +176,7 @@ def _difference(resized: Mapping[str, torch.Tensor], language: Path) -> float | 
             raise WeightsError(
                 f"The checkpoint's {own} has the shape {tuple(tensor.shape)}, which is no part of that in {language}."
             )
-        wanted, found = torch.atleast_2d(rows.float()), torch.atleast_2d(tensor.float())
+        wanted, found = (one.float().reshape(-1, one.shape[-1]) for one in (rows, tensor))
         relative = (found - wanted).norm(dim=1) / wanted.norm(dim=1).clamp(min=torch.finfo(torch.float32).tiny)
         largest = max(float(relative.max()), largest or 0.0)
     return largest
