@@ -12,10 +12,11 @@ Imports no torch: `jnana adapters list` works where there is none.
 from __future__ import annotations
 
 import contextlib
+import copy
 import errno
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -29,7 +30,7 @@ from model.presets import Fit, Part, Precision, Preset
 from model.weights import PreparedWeights, WeightsError
 
 if TYPE_CHECKING:
-    from torch import dtype, nn
+    from torch import Tensor, dtype
 
 CARD, PROJECTOR, LORA, LORA_CONFIG = "card.json", "projector.safetensors", "adapter_model.safetensors", "adapter_config.json"
 FORMAT: Literal[1] = 1
@@ -190,26 +191,33 @@ class Adapter:
 
     @classmethod
     def save(
-        cls, target: Path, card: Card, *, projector: nn.Module | None, language: nn.Module | None, dtype: dtype | None = None
+        cls,
+        target: Path,
+        card: Card,
+        *,
+        projector: Mapping[str, Tensor] | None,
+        lora: tuple[Any, Mapping[str, Tensor]] | None,
+        dtype: dtype | None = None,
     ) -> Adapter:
         """Write an artefact, in one step; what was at `target` is replaced.
 
-        `projector`: a model.projector.Projector. `language`: the text model, with or without its head, into which peft put
-        LoRA layers. `dtype`: in which the weights are stored; None: as they are. Raises WeightsError.
+        `projector`: state dict of a model.projector.Projector. `lora`: LoraConfig and weights, as model.lora.extract gives
+        them. `dtype`: in which the weights are stored; None: as they are. Raises WeightsError.
         """
         from safetensors.torch import save_file  # imports torch
 
-        from model.lora import extract
+        def stored(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in weights.items()}
 
         with disk(target), appearing(target) as folder:
             if projector is not None:
-                weights = {name: tensor.detach().to("cpu", dtype) for name, tensor in projector.state_dict().items()}
-                save_file({name: tensor.contiguous() for name, tensor in weights.items()}, folder / PROJECTOR)
-            if language is not None:
-                config, lora = extract(language, dtype)
+                save_file(stored(projector), folder / PROJECTOR, metadata={"format": "pt"})
+            if lora is not None:
+                config = copy.copy(lora[0])
+                config.inference_mode = True
                 config.base_model_name_or_path = card.base.name
                 config.save_pretrained(folder)
-                save_file(lora, folder / LORA, metadata={"format": "pt"})
+                save_file(stored(lora[1]), folder / LORA, metadata={"format": "pt"})
             (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n", "utf-8")
             write_manifest(folder, {}, lambda count: None)
         return cls.open(target)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,18 +20,17 @@ PEFT_PREFIX = "base_model.model."
 """What PEFT puts before the names of the whole language model."""
 
 
-def extract(language: nn.Module, dtype: torch.dtype | None = None) -> tuple[Any, dict[str, torch.Tensor]]:
-    """The LoraConfig and weights that peft put into a text model, named as for the model with its head. On the CPU."""
+def extract(language: nn.Module) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The LoraConfig and the weights that peft put into a text model, with or without its head; named as if it had one."""
     from peft import get_peft_model_state_dict
 
     assert isinstance(language, PreTrainedModel)  # noqa: S101 - Any would hide what is needed of it
-    config = copy.copy(language.peft_config["default"])
-    config.inference_mode = True
+    config = language.peft_config["default"]
     prefix = PEFT_PREFIX
     if language.base_model is language:  # without its head
         prefix += f"{language.base_model_prefix}."
     weights = get_peft_model_state_dict(language, save_embedding_layers=False)
-    return config, {f"{prefix}{name}": tensor.detach().to("cpu", dtype).contiguous() for name, tensor in weights.items()}
+    return config, {f"{prefix}{name}": tensor for name, tensor in weights.items()}
 
 
 def load(text: PreTrainedModel, folder: Path) -> None:

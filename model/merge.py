@@ -18,7 +18,6 @@ from model.adapters import Adapter, BaseModelCard, Card, disk
 from model.convert import quiet
 from model.files import MANIFEST, appearing, sha256
 from model.presets import Precision
-from model.projector import Projector
 from model.quantize import nf4
 from model.weights import PreparedWeights, Progress, WeightsError, digest_of
 
@@ -66,8 +65,7 @@ def merge(adapter: Adapter, weights: PreparedWeights, target: Path, progress: Pr
             shutil.copyfile(file, language / file.name)
         progress(WHAT, 3, STEPS)
         if adapter.projector is not None:
-            projector = Projector.of(load_file(adapter.projector))
-            Adapter.save(folder / ADAPTER, _card(adapter, language), projector=projector, language=None)
+            Adapter.save(folder / ADAPTER, _card(adapter, language), projector=load_file(adapter.projector), lora=None)
     progress(WHAT, STEPS, STEPS)
     return Merged(target / LANGUAGE, Adapter.open(target / ADAPTER) if adapter.projector else None, adapter.card.base.precision)
 

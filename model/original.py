@@ -77,9 +77,9 @@ def import_original(
             "on, or give --force to leave the embedding out all the same."
         )
     projector = read_projector(projector_files)
-    text = _skeleton(weights.language)
-    _require_width(projector, weights, text)
-    put(text, config, lora, folder)
+    skeleton = _skeleton(weights.language)
+    _require_width(projector, weights, skeleton)
+    put(skeleton, config, lora, folder)
     card = Card.describe(
         preset,
         weights,
@@ -91,7 +91,7 @@ def import_original(
         template=Template(name="original", text=ORIGINAL_TEMPLATE, end_of_turn=END_OF_TEXT),
         data=DATA,
     )
-    adapter = Adapter.save(target, card, projector=projector, language=text)
+    adapter = Adapter.save(target, card, projector=projector.state_dict(), lora=(config, lora))
     return Imported(adapter, difference, max((len(tensor) for tensor in resized.values()), default=0))
 
 

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from model.adapters import Adapter, Template, check, open_fitting
 from model.engine import Engine, Sampling
 from model.files import write_manifest
+from model.lora import extract, switched_off
 from model.mind import Message, Mind, Prompt
 from model.presets import ORIGINAL_TEMPLATE, PHI2, POCKET
 from model.sight import Picture
@@ -85,7 +86,7 @@ def test_peft_itself_loads_it_onto_the_plain_base(toy: Adapter, weights: Prepare
 
 def test_dora_and_rslora_come_back_as_they_were(weights: PreparedWeights, tmp_path: Path) -> None:
     trained = tiny_home.with_lora(tiny_home.plain(weights), use_dora=True, use_rslora=True)
-    saved = Adapter.save(tmp_path / "dora", tiny_home.card(weights), projector=None, language=trained.base_model)
+    saved = Adapter.save(tmp_path / "dora", tiny_home.card(weights), projector=None, lora=extract(trained.base_model))
     mind = load(weights, saved.folder)
     ids = torch.randint(0, 250, (1, 9))
     torch.testing.assert_close(mind.model(input_ids=ids).logits, trained(ids).logits)
@@ -93,7 +94,7 @@ def test_dora_and_rslora_come_back_as_they_were(weights: PreparedWeights, tmp_pa
 
 def test_weights_can_be_stored_in_half(weights: PreparedWeights, tmp_path: Path) -> None:
     half = Adapter.save(
-        tmp_path / "half", tiny_home.card(weights), projector=tiny_home.projector(), language=None, dtype=torch.float16
+        tmp_path / "half", tiny_home.card(weights), projector=tiny_home.projector().state_dict(), lora=None, dtype=torch.float16
     )
     assert half.projector
     assert {tensor.dtype for tensor in load_file(half.projector).values()} == {torch.float16}
@@ -199,7 +200,7 @@ def test_another_preset_and_number_of_tokens_are_told(toy: Adapter, weights: Pre
 
 
 def test_a_projector_alone_fits_any_precision(weights: PreparedWeights, tmp_path: Path) -> None:
-    alone = Adapter.save(tmp_path / "alone", tiny_home.card(weights), projector=tiny_home.projector(), language=None)
+    alone = Adapter.save(tmp_path / "alone", tiny_home.card(weights), projector=tiny_home.projector().state_dict(), lora=None)
     assert check(alone, PHI2, weights, "nf4") == []
 
 
@@ -277,8 +278,6 @@ async def test_without_a_picture_the_base_answers_if_the_card_says_so(
 
 
 def test_the_base_is_the_base_bit_for_bit(weights: PreparedWeights, tmp_path: Path) -> None:
-    from model.lora import switched_off
-
     base = load(weights, None)
     mind = load(weights, tiny_home.adapter(tmp_path / "toy", weights, text_only="base").folder)
     ours, theirs = mind.encode(TEXT, max_new_tokens=1), base.encode(TEXT, max_new_tokens=1)

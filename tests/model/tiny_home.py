@@ -12,6 +12,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, CLIPVisionModel, PhiConfig, PhiForCausalLM, PreTrainedModel
 
 from model.adapters import Adapter, Card, Source, Template
+from model.lora import extract
 from model.presets import END_OF_TURN, PHI2, PHI2_ADAPTER_TEMPLATE, Part
 from model.projector import Projector
 from model.weights import PreparedWeights, pull
@@ -26,13 +27,13 @@ def nothing(what: str, done: int, total: int) -> None:
     """No progress."""
 
 
-def local(root: Path, seed: int = 0) -> dict[Part, Path]:
+def local(root: Path, seed: int = 0, **text: int) -> dict[Part, Path]:
     """The three repositories of phi2, tiny."""
     torch.manual_seed(seed)
     folders: dict[Part, Path] = {"language": root / "language", "tower": root / "tower", "speech": root / "speech"}
-    text = PhiForCausalLM(PhiConfig(**{**tiny.PHI, "vocab_size": VOCABULARY_ROWS}))
-    nn.init.normal_(text.lm_head.bias)
-    text.save_pretrained(folders["language"])
+    phi = PhiForCausalLM(PhiConfig(**{**tiny.PHI, "vocab_size": VOCABULARY_ROWS, **text}))
+    nn.init.normal_(phi.lm_head.bias)
+    phi.save_pretrained(folders["language"])
     tokenizer().save_pretrained(folders["language"])
     CLIPVisionModel(tiny.clip_config()).save_pretrained(folders["tower"])
     folders["speech"].mkdir()
@@ -43,9 +44,9 @@ def local(root: Path, seed: int = 0) -> dict[Part, Path]:
     return folders
 
 
-def prepared(root: Path, seed: int = 0) -> PreparedWeights:
+def prepared(root: Path, seed: int = 0, **text: int) -> PreparedWeights:
     """What is in `root`/home afterwards."""
-    return pull(PHI2, root / "home", local(root / f"local{seed}", seed), nothing)
+    return pull(PHI2, root / "home", local(root / f"local{seed}", seed, **text), nothing)
 
 
 def plain(weights: PreparedWeights) -> PreTrainedModel:
@@ -91,5 +92,5 @@ def card(weights: PreparedWeights, **changes: Any) -> Card:
 
 def adapter(target: Path, weights: PreparedWeights, **changes: Any) -> Adapter:
     """LoRA and projector."""
-    language = with_lora(plain(weights)).base_model
-    return Adapter.save(target, card(weights, **changes), projector=projector(), language=language)
+    lora = extract(with_lora(plain(weights)).base_model)
+    return Adapter.save(target, card(weights, **changes), projector=projector().state_dict(), lora=lora)
