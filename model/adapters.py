@@ -122,16 +122,28 @@ class Card(Section):
     def describe(
         cls, preset: Preset, weights: PreparedWeights, *, precision: Precision, layer: int, fit: Fit, **rest: Any
     ) -> Card:
-        """A card for what was trained here and now. `rest`: name, stage, template, and what else there is to say."""
+        """A card for what was trained here and now. `rest`: name, stage, template, and what else there is to say.
+
+        Raises WeightsError: the name cannot be one.
+        """
         language, tower = preset.components["language"], preset.components["tower"]
-        return cls(
-            created=datetime.now(UTC).replace(microsecond=0),
-            preset=preset.name,
-            base=BaseModelCard(name=language.title, sha256=weights.sha256("language"), precision=precision),
-            tower=TowerCard(name=tower.title, sha256=weights.sha256("tower"), layer=layer, fit=fit, tokens=preset.image_tokens),
-            jnana=_own_version(),
-            **rest,
-        )
+        looks = TowerCard(name=tower.title, sha256=weights.sha256("tower"), layer=layer, fit=fit, tokens=preset.image_tokens)
+        try:
+            return cls(
+                created=datetime.now(UTC).replace(microsecond=0),
+                preset=preset.name,
+                base=BaseModelCard(name=language.title, sha256=weights.sha256("language"), precision=precision),
+                tower=looks,
+                jnana=_own_version(),
+                **rest,
+            )
+        except ValidationError as error:
+            if error.errors()[0]["loc"] != ("name",):
+                raise
+            raise WeightsError(
+                f"'{rest.get('name')}' cannot be an adapter's name: that has letters, digits and . _ -, at most 64 of them, "
+                f"and is neither {' nor '.join(RESERVED)}."
+            ) from error
 
     def served(self, preset: Preset) -> Preset:
         """The preset as it talks with this adapter. The word on photos is for models that only read hints."""

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from model import shelf
 from model.adapters import Adapter, check
-from model.files import PARTIAL
+from model.files import PARTIAL, remove_leftovers
 from model.logs import configure
 from model.presets import PRESETS, Preset, get_preset
 from model.progress import progress
@@ -187,10 +187,10 @@ def _here(preset: Preset, settings: WorkerSettings) -> tuple[PreparedWeights, An
 
 def _taken_in(name: str, preset: Preset, settings: WorkerSettings) -> Adapter:
     """An adapter that fits, in the data folder."""
-    folder = shelf.folder_of(preset, settings.home)
-    folder.mkdir(parents=True, exist_ok=True)
-    # Named as unfinished work, so that what a killed process left is cleared away.
-    with tempfile.TemporaryDirectory(prefix=f".zip{PARTIAL}", dir=folder) as unpacked:
+    parent = shelf.folder_of(preset, settings.home).parent
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(parent)
+    with tempfile.TemporaryDirectory(prefix=f".zip{PARTIAL}", dir=parent) as unpacked:
         is_zip = name.endswith(".zip")
         found = shelf.unpack(Path(name).expanduser(), Path(unpacked)) if is_zip else shelf.find(name, preset, settings.home)
         adapter = Adapter.open(found)
