@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from model import shelf
@@ -49,7 +50,7 @@ def list_adapters(as_json: Json = False) -> None:
         table.add_column(column, overflow="fold", no_wrap=column in ("preset", "name"))
     for row in rows:
         marked = row | {"name": f"{row['name']}{' *' if row['loaded'] else ''}"}
-        table.add_row(*(str(marked[column]) for column in columns))
+        table.add_row(*(escape(str(marked[column])) for column in columns))
     print_table(table)
 
 
@@ -65,7 +66,7 @@ def show(name: NameOrFolder, preset: PresetOption = None, as_json: Json = False)
         return
     table = Table(show_header=False)
     for key, value in _flat(shown):
-        table.add_row(key, value)
+        table.add_row(key, escape(value))
     print_table(table)
 
 

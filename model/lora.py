@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from transformers import PreTrainedModel
 
 from model.adapters import LORA, LORA_CONFIG
 from model.weights import WeightsError
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+"""peft imports it, and it warns about kernels that could make 4 bits faster on CPUs."""
 
 PEFT_PREFIX = "base_model.model."
 """What PEFT puts before the names of the whole language model."""
@@ -33,18 +37,36 @@ def extract(language: nn.Module) -> tuple[Any, dict[str, torch.Tensor]]:
     return config, {f"{prefix}{name}": tensor for name, tensor in weights.items()}
 
 
-def load(text: PreTrainedModel, folder: Path) -> None:
-    """Put an artefact's LoRA into a text model with its head, frozen. Raises WeightsError when it does not fit."""
+def read(folder: Path) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The LoraConfig and the weights of an artefact. Raises WeightsError."""
+    config = read_config(folder)
+    try:
+        return config, load_file(folder / LORA)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{folder / LORA} cannot be read ({error}).") from error
+
+
+def read_config(folder: Path) -> Any:
+    """The LoraConfig in a folder of PEFT's. Raises WeightsError."""
     from peft import LoraConfig, PeftConfig
 
+    file = folder / LORA_CONFIG
+    if not file.is_file():
+        raise WeightsError(f"{folder} is no folder of a PEFT adapter: {LORA_CONFIG} is missing.")
     try:
         config = PeftConfig.from_pretrained(str(folder))
-        weights = load_file(folder / LORA)
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"The LoRA weights in {folder} cannot be read ({error}).") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{file} cannot be read ({error}).") from error
     if not isinstance(config, LoraConfig):
-        raise WeightsError(f"{folder / LORA_CONFIG} is not about LoRA but {config.peft_type}: no other kind can be used.")
-    put(text, config, weights, folder)
+        raise WeightsError(f"{file} is not about LoRA but {config.peft_type}: no other kind can be used.")
+    config.init_lora_weights = True  # the file has them; other ways to begin change the base as they go in
+    config.megatron_config = None  # with it a configuration could name modules to import
+    return config
+
+
+def load(text: PreTrainedModel, folder: Path) -> None:
+    """Put an artefact's LoRA into a text model with its head, frozen. Raises WeightsError when it does not fit."""
+    put(text, *read(folder), folder)
 
 
 def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], folder: Path) -> None:
@@ -56,7 +78,6 @@ def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], fo
 
     unfit = f"The LoRA weights in {folder} do not fit this language model"
     is_empty = text.device.type == "meta"
-    config.init_lora_weights = True  # the file has them; other ways to begin change the base as they go in
     try:
         inject_adapter_in_model(config, text, low_cpu_mem_usage=is_empty)
         result: Any = set_peft_model_state_dict(text, weights, low_cpu_mem_usage=is_empty)

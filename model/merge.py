@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from model.adapters import Adapter, BaseModelCard, Card, disk
 from model.convert import quiet
 from model.files import MANIFEST, appearing, sha256
+from model.lora import read
 from model.presets import Precision
 from model.quantize import nf4
 from model.weights import PreparedWeights, Progress, WeightsError, digest_of
@@ -82,8 +83,10 @@ def _as_the_adapter_knew_it(folder: Path, precision: Precision) -> PreTrainedMod
 
 
 def _added(adapter: Adapter, text: PreTrainedModel) -> PreTrainedModel:
+    config, _ = read(adapter.folder)
     try:
-        merged: PreTrainedModel = PeftModel.from_pretrained(text, str(adapter.folder)).merge_and_unload(safe_merge=True)
+        with_lora = PeftModel.from_pretrained(text, str(adapter.folder), config=config)
+        merged: PreTrainedModel = with_lora.merge_and_unload(safe_merge=True)
     except (SafetensorError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsError(f"The LoRA weights in {adapter.folder} cannot be merged ({error}).") from error
     return merged

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
-from model.adapters import LORA, LORA_CONFIG, Adapter, Card, Source, Template
-from model.lora import PEFT_PREFIX, put
+from model.adapters import LORA, Adapter, Card, Source, Template
+from model.lora import PEFT_PREFIX, put, read_config
 from model.presets import END_OF_TEXT, ORIGINAL_TEMPLATE, Preset
 from model.projector import Projector
 from model.weights import PreparedWeights, WeightsError
@@ -150,17 +149,13 @@ def _is_square(module: Mapping[str, torch.Tensor]) -> bool:
     return module["weight"].shape[0] == module["weight"].shape[1]
 
 
-def _read_lora(folder: Path) -> tuple[LoraConfig, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+def _read_lora(folder: Path) -> tuple[Any, dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """The adapter's configuration, its LoRA weights, and what belongs to the resized vocabulary."""
-    if not (folder / LORA_CONFIG).is_file():
-        raise WeightsError(f"{folder} is no folder of a PEFT adapter: {LORA_CONFIG} is missing.")
+    config = read_config(folder)
     try:
-        config = PeftConfig.from_pretrained(str(folder))
         tensors = load_file(folder / LORA) if (folder / LORA).is_file() else _state_dict(folder / "adapter_model.bin")
-    except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise WeightsError(f"The adapter in {folder} cannot be read ({error}).") from error
-    if not isinstance(config, LoraConfig):
-        raise WeightsError(f"The adapter in {folder} is not LoRA but {config.peft_type}.")
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{folder / LORA} cannot be read ({error}).") from error
     config.modules_to_save = None
     resized = {name: tensor for name, tensor in tensors.items() if name.endswith(RESIZED)}
     return config, {name: tensor for name, tensor in tensors.items() if name not in resized}, resized

@@ -179,7 +179,7 @@ def wider(checkpoint: Checkpoint) -> None:
     [
         (lambda c: shutil.rmtree(c.folder), "adapter_config.json is missing"),
         (lambda c: (c.folder / "adapter_model.safetensors").unlink(), "There is no file .*adapter_model.bin"),
-        (lambda c: (c.folder / "adapter_config.json").write_text('{"peft_type": "IA3"}'), "not LoRA but"),
+        (lambda c: (c.folder / "adapter_config.json").write_text('{"peft_type": "IA3"}'), "not about LoRA but"),
         (lambda c: (c.folder / "adapter_model.safetensors").write_bytes(b"x"), "cannot be read"),
         (lambda c: c.linear.unlink(), "There is no file .*ll.pth"),
         (lambda c: torch.save(Block(8), c.block), "does not hold plain weights .*save its state_dict"),
