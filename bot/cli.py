@@ -152,6 +152,7 @@ def _later(module: str, name: str, help_text: str) -> None:
 
 _later("model.cli", "serve", "Start only the model worker, an OpenAI-compatible server.")
 _later("model.cli", "models", "The presets: where their weights are, size, licence, state; get them.")
+_later("model.cli", "adapters", "What training made of a preset: which there are, which is loaded; merge, export, import.")
 _later("training.cli", "train", "Make the mind: pretrain, align, instruct, and plan what that costs.")
 _later("training.cli", "data", "What training learns from: check it, prepare it.")
 _later("training.cli", "report", "Curves, samples, settings and cost of a training run as one page.")

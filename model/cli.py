@@ -1,4 +1,4 @@
-"""The worker's commands: `jnana serve` and `jnana models`; also `python -m model.cli`.
+"""The worker's commands: `jnana serve`, `jnana models`, `jnana adapters` (model/adapters_cli.py); also `python -m model.cli`.
 
 Exit codes: see model/process.py. Listing presets does not import torch.
 """
@@ -12,19 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from model.adapters_cli import adapters
 from model.logs import configure
 from model.presets import PRESETS, Part, Preset, get_preset
 from model.progress import progress
-from model.settings import WorkerSettings, read_settings
-from model.weights import ComponentState, WeightsError, pull, state
-
-BAD_SETTINGS, NO_WEIGHTS = 2, 3
-
-WIDE = 200
-"""Columns of a table that is written to a file or a pipe, so that nothing in it is broken over lines."""
+from model.terminal import print_table, sentences, settings_or_exit
+from model.weights import ComponentState, pull, state
 
 STATUS_STYLE = {"ready": "green", "not converted": "yellow", "not pulled": "yellow"}
 
@@ -33,6 +28,7 @@ app = typer.Typer(
 )
 models = typer.Typer(help="The presets: what they are, where their weights are, and getting them.", rich_markup_mode=None)
 app.add_typer(models, name="models")
+app.add_typer(adapters, name="adapters")
 
 
 @app.command()
@@ -43,7 +39,7 @@ def serve(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps (MODEL_DEVICE).")] = None,
 ) -> None:
     """Serve the OpenAI-compatible API until interrupted."""
-    settings = _settings(MODEL_HOST=host, MODEL_PORT=port, MODEL_PRESET=preset, MODEL_DEVICE=device)
+    settings = settings_or_exit(MODEL_HOST=host, MODEL_PORT=port, MODEL_PRESET=preset, MODEL_DEVICE=device)
     configure(settings.log_level, settings.log_format)
     from model.process import CannotServe, listen, run  # imports torch
 
@@ -70,13 +66,13 @@ def list_models(
     """List the presets: their parts, licences, sizes, and where their weights are."""
     if context.invoked_subcommand:
         return
-    settings = _settings()
+    settings = settings_or_exit()
     with progress(plain_lines=False) as on_progress:
         states = {preset: state(preset, settings.home, on_progress) for preset in PRESETS.values()}
     if as_json:
         print(json.dumps([_as_json(preset, parts) for preset, parts in states.items()], indent=2))
     else:
-        Console(width=None if sys.stdout.isatty() else WIDE).print(_table(states, settings.preset))
+        print_table(_table(states, settings.preset))
 
 
 @models.command("pull")
@@ -87,26 +83,13 @@ def pull_models(
     speech: Annotated[Path | None, typer.Option(help="Folder with the speech model, instead of the hub.")] = None,
 ) -> None:
     """Get a preset's weights from the hub or from local folders, check and convert them."""
-    settings = _settings(MODEL_PRESET=name)
+    settings = settings_or_exit(MODEL_PRESET=name)
     configure(settings.log_level, settings.log_format)
     given: dict[Part, Path | None] = {"language": language_model, "tower": vision, "speech": speech}
     sources = {part: folder for part, folder in given.items() if folder is not None}
-    try:
-        with progress() as on_progress:
-            pull(get_preset(name), settings.home, sources, on_progress)
-    except WeightsError as error:
-        print(error, file=sys.stderr)
-        raise typer.Exit(NO_WEIGHTS) from None
+    with sentences(), progress() as on_progress:
+        pull(get_preset(name), settings.home, sources, on_progress)
     print(f"{name} is ready in {settings.home / 'models' / name}")
-
-
-def _settings(**overrides: Any) -> WorkerSettings:
-    """The settings; without them the command ends, all problems told at once."""
-    settings, problems = read_settings(**{name: value for name, value in overrides.items() if value is not None})
-    if settings is None:
-        print(*problems, sep="\n", file=sys.stderr)
-        raise typer.Exit(BAD_SETTINGS)
-    return settings
 
 
 def _table(states: dict[Preset, list[ComponentState]], chosen: str) -> Table:

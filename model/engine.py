@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from model.detokenize import Detokenizer, StopStrings
+from model.lora import switched_off
 from model.mind import Mind, Prompt
 
 LOWEST_TEMPERATURE = 1e-3
@@ -120,7 +121,8 @@ class Engine:
         processors = LogitsProcessorList([penalty])
         if sampling.temperature >= LOWEST_TEMPERATURE and sampling.top_p > 0:
             processors.append(_Sampler(sampling, mind.device))
-        with torch.inference_mode(), _device_guarded():
+        who = contextlib.nullcontext() if prompt.adapted else switched_off(mind.model)
+        with who, torch.inference_mode(), _device_guarded():
             mind.model.generate(
                 **inputs,
                 generation_config=config,

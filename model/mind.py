@@ -21,6 +21,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from model import lora
+from model.adapters import open_fitting
 from model.convert import quiet
 from model.hints import photo_line, text_line
 from model.modeling import JnanaForConditionalGeneration
@@ -64,6 +66,8 @@ class Prompt:
     """Hint lines of the newest message's pictures."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds spent in `vision` and `ocr`."""
+    adapted: bool = True
+    """False: the base answers, with the adapter off."""
 
 
 class PromptTooLong(ValueError):  # noqa: N818 - the name of the condition reads better than ...Error where it is caught
@@ -79,11 +83,22 @@ class Mind:
     """A language model with its tokenizer, its eyes and its reading glasses, on one device."""
 
     def __init__(
-        self, preset: Preset, model: JnanaForConditionalGeneration, writer: PromptWriter, eyes: Eyes, device: torch.device
+        self,
+        preset: Preset,
+        model: JnanaForConditionalGeneration,
+        writer: PromptWriter,
+        eyes: Eyes,
+        device: torch.device,
+        *,
+        adapter: str | None = None,
+        base_writer: PromptWriter | None = None,
     ) -> None:
+        """`adapter`: name of the one that is loaded. `base_writer`: for conversations without a picture, when the base is to
+        answer those; None: the adapter answers them, too."""
         self.preset = preset
         self.model = model
         self.device = device
+        self.adapter = adapter
         self.tokenizer = writer.tokenizer
         self.stop_token_ids = writer.stop_token_ids
         self.context_length = preset.context_length
@@ -91,37 +106,56 @@ class Mind:
         self.picture_tokens = HINT_TOKENS + (preset.image_tokens if self.has_projector else 0)
         """Upper bound of what one picture adds to a prompt: placeholders and hint text, tokens."""
         self._writer = writer
+        self._base_writer = base_writer
         self._eyes = eyes
 
     @classmethod
     def load(
-        cls, preset: Preset, weights: PreparedWeights, *, device: str, threads: int, hints: bool, ocr: bool, progress: Progress
+        cls,
+        preset: Preset,
+        weights: PreparedWeights,
+        *,
+        adapter: Path | None = None,
+        device: str,
+        threads: int,
+        hints: bool,
+        ocr: bool,
+        progress: Progress,
     ) -> Mind:
-        """Load a prepared preset. Blocking, seconds. `threads`: torch's and onnxruntime's, at least 1.
+        """Load a prepared preset, and the artefact `adapter` onto it. Blocking, seconds. `threads`: torch's and onnxruntime's,
+        at least 1.
 
-        Raises WeightsError when the machine cannot run the preset.
+        Raises WeightsError when the machine cannot run the preset, or the adapter does not fit.
         """
         torch.set_num_threads(threads)
         placement = place(preset, device)
+        progress(LOADING, 0, LOAD_STEPS)
+        artefact = open_fitting(adapter, preset, weights, placement.precision) if adapter else None
+        card = artefact.card if artefact else None
         with quiet():
-            progress(LOADING, 0, LOAD_STEPS)
-            tokenizer = AutoTokenizer.from_pretrained(weights.language, local_files_only=True)
-            if not isinstance(tokenizer, PreTrainedTokenizerFast):
-                raise WeightsError(f"The tokenizer in {weights.language} is of an old kind: pull the preset again.")
+            tokenizer = load_tokenizer(weights.language)
             text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **placement.language)
-            writer = PromptWriter(tokenizer, preset, text.config.vocab_size)
+            if artefact and artefact.lora:
+                lora.load(text, artefact.folder)
+            rows = text.config.vocab_size
+            writer = PromptWriter(tokenizer, card.served(preset) if card else preset, rows)
+            base_writer = PromptWriter(tokenizer, preset, rows) if card and card.text_only == "base" else None
             progress(LOADING, 1, LOAD_STEPS)
             tower = load_tower(weights.tower, placement)
-            projector = _load_projector(weights.projector, tower, text, placement) if weights.projector else None
+            file = artefact.projector if artefact else None
+            projector = _load_projector(file, tower, text, placement) if file else None
         progress(LOADING, 2, LOAD_STEPS)
         reader = Reader(threads) if ocr else None
-        image_token = {} if writer.image_token_id is None else {"image_token_index": writer.image_token_id}
         model = JnanaForConditionalGeneration.assemble(
-            text if "device_map" in placement.language else _moved(text, placement.device), tower, projector, **image_token
+            text if "device_map" in placement.language else _moved(text, placement.device),
+            tower,
+            projector,
+            **({} if writer.image_token_id is None else {"image_token_index": writer.image_token_id}),
+            **({"vision_feature_layer": card.tower.layer} if card else {}),
         )
         model.generation_config.eos_token_id = list(writer.stop_token_ids)
-        eyes = Eyes(model.model, hints=hints, reader=reader)
-        return cls(preset, model, writer, eyes, placement.device)
+        eyes = Eyes(model.model, hints=hints, reader=reader, fit=card.tower.fit if card else "preset")
+        return cls(preset, model, writer, eyes, placement.device, adapter=card.name if card else None, base_writer=base_writer)
 
     def encode(self, messages: Sequence[Message], *, max_new_tokens: int) -> Prompt:
         """Turn a conversation into a prompt that ends where the answer begins. Blocking; call it in a thread.
@@ -132,6 +166,8 @@ class Mind:
         features: list[torch.Tensor] = []
         hints: tuple[str, ...] = ()
         turns = []
+        seen = any(isinstance(part, Picture) for message in messages for part in message.parts)
+        writer = self._writer if seen or self._base_writer is None else self._base_writer
         for message in messages:
             sights = [self._eyes.look(part, timings) for part in message.parts if isinstance(part, Picture)]
             if message.role == "user":
@@ -139,7 +175,7 @@ class Mind:
             if self.has_projector:
                 features += [sight.features for sight in sights if sight.features is not None]
             turns.append(self._turn(message, len(sights), self._hints(sights)))
-        ids = self._writer.write(turns)
+        ids = writer.write(turns)
         limit = self.context_length - max_new_tokens
         if len(ids) > limit:
             raise PromptTooLong(len(ids), limit)
@@ -148,6 +184,7 @@ class Mind:
             vision_features=torch.stack(features) if features else None,
             hints=hints,
             timings=timings,
+            adapted=writer is self._writer,
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
@@ -183,6 +220,14 @@ class Mind:
             return line
         shorter = str(self._writer.tokenizer.decode(ids[: limit - 4]))
         return shorter.rstrip("\ufffd") + ' ..."'
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a prepared language model. Raises WeightsError."""
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise WeightsError(f"The tokenizer in {folder} is of an old kind: pull the preset again.")
+    return tokenizer
 
 
 def load_tower(folder: Path, placement: Placement) -> PreTrainedModel:

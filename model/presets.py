@@ -7,6 +7,10 @@ from typing import Literal
 
 Part = Literal["language", "tower", "speech"]
 """The three networks of a mind."""
+Precision = Literal["fp32", "bf16", "nf4"]
+"""Of a language model's weights."""
+Fit = Literal["preset", "crop", "pad"]
+"""How pictures become square: the preset's way, the middle of them, or all of them on a square of the mean colour."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,6 @@ class Preset:
     components: dict[Part, Component] = field(hash=False)
     context_length: int
     """Tokens, prompt and answer together."""
-    projector: str | None = None
-    """File of a trained projector in the preset's folder; None: pictures reach the language model as hints only."""
     image_token: str = ""
     """Whose places the soft tokens of pictures take; its own row is never read. "": none."""
     image_tokens: int = 49
@@ -107,6 +109,22 @@ line break: the end-of-turn token lies on a spare row that nobody has trained ye
 _PHI2_ANSWER = "'Output: ' + message['content'] + "
 PHI2_ADAPTER_TEMPLATE = PHI2_TEMPLATE.replace(_PHI2_ANSWER, f"{_PHI2_ANSWER}'{END_OF_TURN}' + ")
 """The same with an end of turn, for adapters, which learn it."""
+
+END_OF_TEXT = "<|endoftext|>"
+ORIGINAL_PROMPT = "caption image:"
+"""What the original Jñāna put between a picture's tokens and the question: tokens 6888, 1159, 2939, 25 of phi-2."""
+END_OF_QUESTION = "end of question:"
+"""What it put between question and answer: tokens 437, 286, 1808, 25 of phi-2."""
+ORIGINAL_TEMPLATE = (
+    "{% for message in messages %}"
+    "{% if message['role'] == 'user' %}"
+    "{% if message['pictures'] %}{{ message['pictures'] + '" + ORIGINAL_PROMPT + "' }}{% endif %}"
+    "{{ message['content'] + '" + END_OF_QUESTION + "' }}"
+    "{% elif message['role'] == 'assistant' %}{{ message['content'] + '" + END_OF_TEXT + "' }}{% endif %}"
+    "{% endfor %}"
+)
+"""The form of the original's stage 2 and of its app (https://github.com/anilbhatt1/Jnana_phi2_multimodal_llm, app.py): one
+question and its answer. Earlier turns stand in front in the same form; system messages have no place in it."""
 
 POCKET = Preset(
     name="pocket",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -18,6 +20,14 @@ class Projector(nn.Module):
         self.linear = nn.Linear(vision_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size)
         self.block = nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size))
+
+    @classmethod
+    def of(cls, weights: Mapping[str, torch.Tensor]) -> Projector:
+        """As wide as `weights` (a state dict) are. Raises KeyError or RuntimeError when they are no projector's."""
+        hidden_size, vision_size = weights["linear.weight"].shape
+        projector = cls(vision_size, hidden_size)
+        projector.load_state_dict(weights)
+        return projector
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(..., vision_size) -> (..., hidden_size)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerFast
 
@@ -16,6 +16,7 @@ NAME_CHARACTERS = 64
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private use: templates pass them through, and no template contains them
 _SLOT = re.compile(f"{_OPEN}(\\d+){_CLOSE}")
+_PICTURES = "['pictures']"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class PromptWriter:
 
     The template is applied to stand-ins for the contents, and the pieces are tokenised apart: the template's with special
     tokens, people's text without. `<|im_start|>` or `<image>` typed by a person stay letters.
+
+    A template that mentions `message['pictures']` says itself where a message's pictures go; in others they stand where the
+    content has them.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast, preset: Preset, vocabulary_rows: int) -> None:
@@ -52,8 +56,8 @@ class PromptWriter:
                 raise ValueError(f"{len(tokenizer)} tokens do not fit into the {vocabulary_rows} rows of the vocabulary.")
         if PAD_TOKEN in preset.spare_tokens:
             tokenizer.pad_token = PAD_TOKEN
-        if preset.chat_template is not None:
-            tokenizer.chat_template = preset.chat_template
+        # Not the tokenizer's attribute: two writers may share one tokenizer.
+        self.chat_template = str(preset.chat_template or tokenizer.chat_template)
         self.image_token_id = self._id(preset.image_token) if preset.image_token else None
         ends = [tokenizer.eos_token_id, *(self._id(token) for token in preset.stop_tokens)]
         self.stop_token_ids = tuple(dict.fromkeys(int(token) for token in ends))
@@ -102,14 +106,23 @@ class PromptWriter:
 
     def _pieces(self, turns: Sequence[Turn], *, add_generation_prompt: bool) -> Iterator[tuple[list[int], Turn | None]]:
         """The template's text (None) and the contents of the turns, in order, each as ids."""
-        stand_ins = [{"role": turn.role, "content": f"{_OPEN}{index}{_CLOSE}"} for index, turn in enumerate(turns)]
+        slots: list[Turn] = []
+        stand_ins = []
+        for turn in turns:
+            stand_in = {"role": turn.role, "pictures": ""}
+            for key, part in self._parts(turn).items():
+                stand_in[key] = f"{_OPEN}{len(slots)}{_CLOSE}"
+                slots.append(part)
+            stand_ins.append(stand_in)
         written = str(
-            self.tokenizer.apply_chat_template(stand_ins, tokenize=False, add_generation_prompt=add_generation_prompt)
+            self.tokenizer.apply_chat_template(
+                stand_ins, chat_template=self.chat_template, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
         )
         space = ""
         for position, piece in enumerate(_SLOT.split(written)):
             if position % 2:  # re.split: every second piece is what the group caught
-                turn = turns[int(piece)]
+                turn = slots[int(piece)]
                 yield self._content_ids(turn, space), turn
                 continue
             # A word and the space before it are one token: a space at the end of the template's text goes with the content.
@@ -117,6 +130,14 @@ class PromptWriter:
             if template := piece.removesuffix(" "):
                 ids: list[int] = self._template_text.encode(template, add_special_tokens=False).ids
                 yield ids, None
+
+    def _parts(self, turn: Turn) -> dict[str, Turn]:
+        """What the template is given of a message, each a stand-in of its own."""
+        places = tuple(piece for piece in turn.pieces if isinstance(piece, Placeholder))
+        if not places or _PICTURES not in self.chat_template:
+            return {"content": turn}
+        words = tuple(piece for piece in turn.pieces if not isinstance(piece, Placeholder))
+        return {"pictures": replace(turn, pieces=places), "content": replace(turn, pieces=words)}
 
     def _with_system(self, turns: Sequence[Turn], *, photo_prompt: bool = True) -> list[Turn]:
         """The preset's system message where the conversation brings none, and a word on photos while one is new."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import BitsAndBytesConfig
 
-from model.presets import Preset
+from model.presets import Precision, Preset
 from model.weights import WeightsError
 
 
@@ -20,6 +20,21 @@ class Placement:
     dtype: torch.dtype
     """Of the tower and the projector, and of what is computed with the language model's 4-bit weights."""
     language: dict[str, Any]
+
+    @property
+    def precision(self) -> Precision:
+        """Of the language model's weights."""
+        if "quantization_config" in self.language:
+            return "nf4"
+        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+
+
+def nf4(device: torch.device) -> dict[str, Any]:
+    """Arguments of `from_pretrained` for a language model in 4 bits (https://arxiv.org/abs/2305.14314)."""
+    quantised = BitsAndBytesConfig(
+        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
+    )
+    return {"quantization_config": quantised, "dtype": torch.bfloat16, "device_map": {"": device}}
 
 
 def place(preset: Preset, device: str) -> Placement:
@@ -40,10 +55,6 @@ def place(preset: Preset, device: str) -> Placement:
     if where.type == "mps" and not torch.backends.mps.is_available():
         raise WeightsError("MODEL_DEVICE=mps was asked for, and this is no Mac with Metal: set MODEL_DEVICE=cpu.")
     if where.type == "cuda" and preset.needs_cuda:
-        quantised = BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.bfloat16
-        )
-        language = {"quantization_config": quantised, "dtype": torch.bfloat16, "device_map": {"": where}}
-        return Placement(where, torch.bfloat16, language)
+        return Placement(where, torch.bfloat16, nf4(where))
     # CPUs without bf16 units multiply bf16 four times slower than fp32 (docs/results); small models fit in fp32 anywhere.
     return Placement(where, torch.float32, {"dtype": torch.float32})

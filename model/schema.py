@@ -167,6 +167,8 @@ class ModelCard(BaseModel):
     max_model_len: int
     image_tokens: int
     capabilities: list[str]
+    adapter: str | None
+    """Name of the one that is loaded."""
 
 
 class ModelList(BaseModel):

@@ -130,6 +130,7 @@ def _card(worker: Worker) -> ModelCard:
         max_model_len=mind.context_length,
         image_tokens=mind.picture_tokens,
         capabilities=["text", "image", "audio"],
+        adapter=mind.adapter,
     )
 
 

@@ -28,6 +28,11 @@ class WorkerSettings(BaseSettings):
     preset: str = Field(
         default="pocket", validation_alias="MODEL_PRESET", description="Which mind to load: see `jnana models`."
     )
+    adapter: str = Field(
+        default="",
+        validation_alias="MODEL_ADAPTER",
+        description="Which adapter to load: see `jnana adapters`; a name or a folder, none; empty = the default one.",
+    )
     device: str = Field(
         default="auto",
         validation_alias="MODEL_DEVICE",

@@ -13,6 +13,7 @@ from PIL import Image
 from model.hints import Recognition, recognise
 from model.modeling import JnanaModel
 from model.ocr import Reader
+from model.presets import Fit
 from model.vision import EfficientNetLiteModel, Preprocessing
 
 REMEMBERED = 256
@@ -46,13 +47,15 @@ class Sight:
 class Eyes:
     """Looks at pictures, each once: a bounded memory by digest, least recently used out first."""
 
-    def __init__(self, model: JnanaModel, *, hints: bool, reader: Reader | None) -> None:
+    def __init__(self, model: JnanaModel, *, hints: bool, reader: Reader | None, fit: Fit = "preset") -> None:
+        """`fit`: how pictures are made square for the projector; the classifier has its own ways."""
         self._model = model
         self._tower = model.vision_tower
         self._reader = reader
         self._features = model.multi_modal_projector is not None
         self._recognise = hints and isinstance(self._tower, EfficientNetLiteModel)
-        self._preprocess = Preprocessing.for_tower(self._tower.config)
+        self._preprocess = Preprocessing.for_tower(self._tower.config, fit)
+        self._classified = [replace(Preprocessing.for_tower(self._tower.config), fit=way) for way in ("crop", "pad")]
         self._seen: OrderedDict[str, Sight] = OrderedDict()
 
     def look(self, picture: Picture, timings: dict[str, float]) -> Sight:
@@ -80,7 +83,7 @@ class Eyes:
 
     def _name(self, image: Image.Image) -> Recognition:
         """The middle of the picture and the whole of it, averaged: what is off-centre counts, what is small too."""
-        views = [self._pixels(replace(self._preprocess, fit=fit), image) for fit in ("crop", "pad")]
+        views = [self._pixels(preprocess, image) for preprocess in self._classified]
         probabilities = self._tower(torch.cat(views)).logits.float().softmax(-1).mean(0)
         return recognise(probabilities.tolist(), self._tower.config.id2label)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import nn
 from torch.nn import functional
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import ModelOutput
+
+from model.presets import Fit
 
 Block = tuple[int, int, int, int, int]
 """One stage: repeats, kernel, stride of its first layer, expansion, output channels."""
@@ -170,8 +172,13 @@ class Preprocessing:
     """Part of the shorter side that the square of `crop` covers."""
 
     @classmethod
-    def for_tower(cls, config: PreTrainedConfig) -> Preprocessing:
-        """What the tower was trained with; CLIP's pictures are padded, as LLaVA-1.5 does, instead of cropped."""
+    def for_tower(cls, config: PreTrainedConfig, fit: Fit = "preset") -> Preprocessing:
+        """What the tower was trained with; CLIP's pictures are padded, as LLaVA-1.5 does, instead of cropped.
+
+        `fit`: another way to make them square; "crop" is then the whole middle square.
+        """
+        if fit != "preset":
+            return replace(cls.for_tower(config), fit=fit, crop_fraction=1.0)
         size = int(config.image_size)
         if config.model_type == EfficientNetLiteConfig.model_type:
             # (x - 127) / 128 on bytes, and the middle square with a border of 32 of 256 pixels left out.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import importlib.util
 import json
 import pickle  # its exception only: nothing is unpickled here
@@ -19,7 +20,7 @@ from typing import Literal
 import structlog
 from safetensors import SafetensorError
 
-from model.files import appearing, check_manifest, locked, remove_leftovers, sha256, write_manifest
+from model.files import MANIFEST, appearing, check_manifest, locked, remove_leftovers, sha256, write_manifest
 from model.presets import Component, Part, Preset
 
 log = structlog.get_logger(__name__)
@@ -30,19 +31,35 @@ Progress = Callable[[str, int, int], None]
 CONVERSION = "2"
 """Raised when a converter's output changes, so that folders made by an older one are made again."""
 
+SHA256_CHARACTERS = 64
+WEIGHTS_SUFFIXES = (".safetensors", "model.bin")
+
 
 class WeightsError(Exception):
     """One sentence: what is wrong with the weights and what to do about it."""
 
 
+def digest_of(digests: Mapping[str, str]) -> str:
+    """One sha256 for several files, given theirs by name: what `sha256sum FILES | sha256sum` prints."""
+    lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(digests.items()))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class PreparedWeights:
-    """Folders that load without any further work, and the trained projector where there is one."""
+    """Folders that load without any further work."""
 
     language: Path
     tower: Path
     speech: Path
-    projector: Path | None = None
+
+    def sha256(self, part: Part) -> str:
+        """Which weights a part has: the digest (below) of the pinned files that they were converted from, else of their own."""
+        manifest = json.loads((getattr(self, part) / MANIFEST).read_text())
+        digests = {name: digest for name, digest in manifest["sources"].items() if len(digest) == SHA256_CHARACTERS}
+        if not digests:
+            digests = {name: file["sha256"] for name, file in manifest["files"].items() if name.endswith(WEIGHTS_SUFFIXES)}
+        return digest_of(digests)
 
 
 @dataclass(frozen=True)
@@ -80,9 +97,8 @@ def prepare(preset: Preset, home: Path, progress: Progress) -> PreparedWeights:
                 )
             log.info("converting weights", component=component.title, because=wrong, folder=str(folder))
             _convert(component, folder, progress)
-    projector = home / "models" / preset.name / preset.projector if preset.projector else None
     language, tower, speech = (folder_of(preset, home, part) for part in ("language", "tower", "speech"))
-    return PreparedWeights(language, tower, speech, projector)
+    return PreparedWeights(language, tower, speech)
 
 
 def state(preset: Preset, home: Path, progress: Progress = lambda what, done, total: None) -> list[ComponentState]:

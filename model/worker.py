@@ -6,6 +6,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -19,6 +20,7 @@ from model.presets import Preset, get_preset
 from model.queue import FairQueue
 from model.schema import Health
 from model.settings import WorkerSettings
+from model.shelf import chosen
 from model.speech import Speech
 from model.weights import PreparedWeights, Progress, WeightsError, prepare
 
@@ -44,8 +46,9 @@ def load_parts(settings: WorkerSettings, progress: Progress) -> Parts:
     """Prepare the preset's weights if need be, and load them."""
     preset = get_preset(settings.preset)
     weights = prepare(preset, settings.home, progress)
+    adapter = chosen(settings.adapter, preset, settings.home)
     try:
-        return _load(preset, weights, settings, progress)
+        return _load(preset, weights, adapter, settings, progress)
     except (torch.OutOfMemoryError, torch.AcceleratorError):
         raise
     except (OSError, ValueError, LookupError, AttributeError, RuntimeError) as error:  # what libraries raise about files
@@ -56,11 +59,14 @@ def load_parts(settings: WorkerSettings, progress: Progress) -> Parts:
         ) from error
 
 
-def _load(preset: Preset, weights: PreparedWeights, settings: WorkerSettings, progress: Progress) -> Parts:
+def _load(
+    preset: Preset, weights: PreparedWeights, adapter: Path | None, settings: WorkerSettings, progress: Progress
+) -> Parts:
     threads = settings.cpu_threads()
     mind = Mind.load(
         preset,
         weights,
+        adapter=adapter,
         device=settings.device,
         threads=threads,
         hints=settings.hints,

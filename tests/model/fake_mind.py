@@ -76,6 +76,7 @@ class FakeMind:
         self.tokenizer = byte_tokenizer()
         self.context_length = CONTEXT
         self.picture_tokens = 10
+        self.adapter: str | None = None
         self.stop_token_ids = (self.tokenizer.convert_tokens_to_ids(END),)
         self.device = torch.device("cpu")
         self.seen: list[Sequence[Message]] = []

@@ -11,10 +11,18 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from safetensors.torch import save_file
-from transformers import AutoModel, LogitsProcessorList, PhiForCausalLM, RepetitionPenaltyLogitsProcessor
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessorList,
+    PhiForCausalLM,
+    RepetitionPenaltyLogitsProcessor,
+)
 
 from model import sight
+from model.adapters import Adapter, Card, Template
+from model.lora import extract, switched_off
 from model.mind import HINT_TOKENS, Message, Mind, PromptTooLong
 from model.modeling import JnanaForConditionalGeneration
 from model.presets import PHI2, POCKET
@@ -22,8 +30,8 @@ from model.projector import Projector
 from model.prompt import PromptWriter
 from model.quantize import place
 from model.sight import Eyes, Picture
-from model.weights import WeightsError, prepare
-from tests.model import tiny
+from model.weights import PreparedWeights, WeightsError, prepare
+from tests.model import tiny, tiny_home
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
 
 
@@ -248,9 +256,64 @@ def test_hints_and_reading_can_be_switched_off(pocket_home: Path) -> None:
     assert blind.encode([Message("user", (photo("chelsea"), "?"))], max_new_tokens=1).hints == ()
 
 
+@pytest.fixture(scope="module")
+def trained(pocket_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Mind:
+    """With an adapter as stage 2 makes it, full of noise."""
+    weights = prepare(POCKET, pocket_home, nothing)
+    text = AutoModelForCausalLM.from_pretrained(weights.language)
+    chat = Template(name="chat", text=str(pocket_template(weights)), end_of_turn="<|im_end|>")
+    card = Card.describe(
+        POCKET,
+        weights,
+        precision="bf16",
+        layer=-1,
+        fit="preset",
+        name="noise",
+        stage="instruct",
+        template=chat,
+        text_only="base",
+    )
+    lora = extract(tiny_home.with_lora(text, target_modules=["q_proj", "down_proj"]).base_model)
+    folder = tmp_path_factory.mktemp("adapters") / "noise"
+    Adapter.save(folder, card, projector=Projector(1280, 576).state_dict(), lora=lora)
+    return Mind.load(POCKET, weights, adapter=folder, device="cpu", threads=1, hints=True, ocr=False, progress=nothing)
+
+
+def pocket_template(weights: PreparedWeights) -> Any:
+    return AutoTokenizer.from_pretrained(weights.language).chat_template
+
+
+@pytest.mark.pocket
+def test_pocket_with_an_adapter_makes_places_and_keeps_hints(trained: Mind) -> None:
+    prompt = trained.encode([Message("user", (photo("chelsea"), "? <empty_output>"))], max_new_tokens=1)
+    assert int((prompt.input_ids == trained.model.config.image_token_index).sum()) == 49
+    assert prompt.vision_features is not None
+    assert prompt.vision_features.shape == (1, 49, 1280)
+    assert prompt.adapted
+    assert "cat" in prompt.hints[0]
+    assert trained.picture_tokens == HINT_TOKENS + 49
+
+
+@pytest.mark.pocket
+def test_pocket_chats_bit_for_bit_as_without_its_adapter(trained: Mind, pocket: Mind) -> None:
+    talk = [Message("user", ("What is the capital of France?",))]
+    with_adapter, without = (mind.encode(talk, max_new_tokens=1) for mind in (trained, pocket))
+    assert not with_adapter.adapted
+    assert torch.equal(with_adapter.input_ids, without.input_ids)
+    with torch.inference_mode():
+        expected = pocket.model(without.input_ids).logits
+        assert not torch.allclose(trained.model(with_adapter.input_ids).logits, expected)
+        with switched_off(trained.model):
+            assert torch.equal(trained.model(with_adapter.input_ids).logits, expected)
+
+
 @pytest.mark.pocket
 def test_a_projector_of_another_model_is_refused(pocket_home: Path, tmp_path: Path) -> None:
-    save_file(Projector(8, 8).state_dict(), tmp_path / "projector.safetensors")
-    weights = replace(prepare(POCKET, pocket_home, nothing), projector=tmp_path / "projector.safetensors")
+    weights = prepare(POCKET, pocket_home, nothing)
+    chat = Template(name="chat", text=str(pocket_template(weights)), end_of_turn="<|im_end|>")
+    card = Card.describe(POCKET, weights, precision="fp32", layer=-1, fit="preset", name="small", stage="align", template=chat)
+    Adapter.save(tmp_path / "small", card, projector=Projector(8, 8).state_dict(), lora=None)
     with pytest.raises(WeightsError, match="does not fit this preset's tower"):
-        Mind.load(POCKET, weights, device="cpu", threads=1, hints=False, ocr=False, progress=nothing)
+        Mind.load(
+            POCKET, weights, adapter=tmp_path / "small", device="cpu", threads=1, hints=False, ocr=False, progress=nothing
+        )

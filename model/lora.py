@@ -1,0 +1,105 @@
+"""LoRA (https://arxiv.org/abs/2106.09685) in the language model: taken out, put in, switched off; through PEFT."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from transformers import PreTrainedModel
+
+from model.adapters import LORA, LORA_CONFIG
+from model.weights import WeightsError
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+"""peft imports it, and it warns about kernels that could make 4 bits faster on CPUs."""
+
+PEFT_PREFIX = "base_model.model."
+"""What PEFT puts before the names of the whole language model."""
+
+
+def extract(language: nn.Module) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The LoraConfig and the weights that peft put into a text model, with or without its head; named as if it had one."""
+    from peft import get_peft_model_state_dict
+
+    assert isinstance(language, PreTrainedModel)  # noqa: S101 - Any would hide what is needed of it
+    config = language.peft_config["default"]
+    prefix = PEFT_PREFIX
+    if language.base_model is language:  # without its head
+        prefix += f"{language.base_model_prefix}."
+    weights = get_peft_model_state_dict(language, save_embedding_layers=False)
+    return config, {f"{prefix}{name}": tensor for name, tensor in weights.items()}
+
+
+def read(folder: Path) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The LoraConfig and the weights of an artefact. Raises WeightsError."""
+    config = read_config(folder)
+    try:
+        return config, load_file(folder / LORA)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{folder / LORA} cannot be read ({error}).") from error
+
+
+def read_config(folder: Path) -> Any:
+    """The LoraConfig in a folder of PEFT's. Raises WeightsError."""
+    from peft import LoraConfig, PeftConfig
+
+    file = folder / LORA_CONFIG
+    if not file.is_file():
+        raise WeightsError(f"{folder} is no folder of a PEFT adapter: {LORA_CONFIG} is missing.")
+    try:
+        config = PeftConfig.from_pretrained(str(folder))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{file} cannot be read ({error}).") from error
+    if not isinstance(config, LoraConfig):
+        raise WeightsError(f"{file} is not about LoRA but {config.peft_type}: no other kind can be used.")
+    config.init_lora_weights = True  # the file has them; other ways to begin change the base as they go in
+    config.megatron_config = None  # with it a configuration could name modules to import
+    return config
+
+
+def load(text: PreTrainedModel, folder: Path) -> None:
+    """Put an artefact's LoRA into a text model with its head, frozen. Raises WeightsError when it does not fit."""
+    put(text, *read(folder), folder)
+
+
+def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Put LoRA weights, named as `extract` does, into a text model with its head, which may be on the meta device.
+
+    `folder`: where they come from, for the WeightsError when they do not fit.
+    """
+    from peft import inject_adapter_in_model, set_peft_model_state_dict
+
+    unfit = f"The LoRA weights in {folder} do not fit this language model"
+    is_empty = text.device.type == "meta"
+    try:
+        inject_adapter_in_model(config, text, low_cpu_mem_usage=is_empty)
+        result: Any = set_peft_model_state_dict(text, weights, low_cpu_mem_usage=is_empty)
+    except (ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise WeightsError(f"{unfit} ({' '.join(str(error).split())[:200]}).") from error
+    missing = [name for name in result.missing_keys if ".lora_" in name]
+    if wrong := [*missing, *result.unexpected_keys]:
+        raise WeightsError(f"{unfit} ({len(wrong)} of other layers, such as {wrong[0]}).")
+    nn.Module.requires_grad_(text, False)
+    nn.Module.eval(text)
+
+
+@contextlib.contextmanager
+def switched_off(model: nn.Module) -> Iterator[None]:
+    """Inside the block the model computes what its base does, bit for bit. One thread at a time."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)
