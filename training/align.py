@@ -10,12 +10,14 @@ compares them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from model.presets import ORIGINAL_PROMPT
 from model.prompt import Placeholder, PromptWriter, Turn
-from training.base import Base
+from training.base import Base, save_adapter
 from training.config import Align
 from training.data.features import FeatureCache, Progress
 from training.data.records import Captioned
@@ -24,9 +26,6 @@ from training.examples import Example, MindExamples
 from training.mind_task import MindTask, parameter_group
 
 log = structlog.get_logger(__name__)
-
-ORIGINAL_PROMPT = "caption image:"
-"""What the original Jñāna put between a picture's tokens and its caption: tokens 6888, 1159, 2939, 25 of phi-2."""
 
 
 def build(
@@ -46,7 +45,7 @@ def build(
         order="buckets" if run.template == "chat" else "random",
         fingerprint=fingerprint,
         groups=parameter_group(base.projector, weight_decay=run.optimizer.weight_decay),
-        save=lambda folder: None,
+        save=partial(save_adapter, base, run),
     )
 
 

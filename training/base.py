@@ -20,19 +20,22 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from model import lora
+from model.adapters import Adapter, Card, Source, Template, open_fitting
 from model.convert import quiet
 from model.files import MANIFEST, sha256
 from model.mind import load_tower
 from model.modeling import JnanaForConditionalGeneration
-from model.presets import Preset, get_preset
+from model.presets import ORIGINAL_TEMPLATE, Precision, Preset, get_preset
 from model.projector import Projector
-from model.prompt import PromptWriter
+from model.prompt import PromptWriter, Turn
 from model.quantize import Placement
 from model.vision import Preprocessing
 from model.weights import PreparedWeights, Progress, prepare
-from training.config import Align, Instruct, Mindful
+from training.config import Align, Instruct
 from training.data.features import FeatureCache
 from training.errors import TrainingError
+from training.task import Facts
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Base:
     model: JnanaForConditionalGeneration
     writer: PromptWriter
     preprocess: Preprocessing
+    start: Adapter | None = None
+    """What training goes on from."""
 
     @property
     def projector(self) -> Projector:
@@ -65,12 +70,13 @@ class Base:
         return features
 
 
-def load_base(run: Mindful, home: Path, device: torch.device, progress: Progress) -> Base:
+def load_base(run: Align | Instruct, home: Path, device: torch.device, progress: Progress) -> Base:
     """Load what `run` starts from. Blocking, seconds to minutes.
 
     Raises WeightsError when the preset's weights are not there, TrainingError when `start` does not fit them.
     """
     preset, weights, writer = load_writer(run, home, progress)
+    start = open_fitting(run.start, preset, weights, precision_of(run)) if run.start is not None else None
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
     with quiet():
         quantised = isinstance(run, Instruct) and run.quantize is not None
@@ -78,7 +84,7 @@ def load_base(run: Mindful, home: Path, device: torch.device, progress: Progress
             weights.language, local_files_only=True, **_language(device, dtype, quantised)
         )
         tower = load_tower(weights.tower, Placement(device, dtype, {}))
-    projector = _projector(run, tower, text)
+    projector = _projector(run, start, tower, text)
     model = JnanaForConditionalGeneration.assemble(
         text, tower, projector, image_token_index=writer.image_token_id, vision_feature_layer=run.pictures.layer
     )
@@ -90,12 +96,48 @@ def load_base(run: Mindful, home: Path, device: torch.device, progress: Progress
     preprocess = Preprocessing.for_tower(tower.config)
     if run.pictures.fit != "preset":
         preprocess = replace(preprocess, fit=run.pictures.fit, crop_fraction=1.0)
-    return Base(preset, weights, model, writer, preprocess)
+    return Base(preset, weights, model, writer, preprocess, start)
 
 
-def load_writer(run: Mindful, home: Path, progress: Progress) -> tuple[Preset, PreparedWeights, PromptWriter]:
+def save_adapter(base: Base, run: Align | Instruct, folder: Path, facts: Facts) -> None:
+    """What was trained, as an artefact. Raises WeightsError."""
+    card = Card.describe(
+        base.preset,
+        base.weights,
+        precision=precision_of(run),
+        layer=run.pictures.layer,
+        fit=run.pictures.fit,
+        name=facts.name,
+        stage=run.stage,
+        template=Template(name=run.template, text=base.writer.chat_template, end_of_turn=_end_of_turn(base.writer)),
+        data=tuple(Source(name=name, licence=licence) for name, licence in facts.sources),
+        metrics=facts.metrics,
+        parent=base.start.sha256 if base.start is not None else None,
+        text_only=run.text_only if isinstance(run, Instruct) else "base",
+    )
+    adapted = isinstance(run, Instruct)
+    Adapter.save(
+        folder,
+        card,
+        projector=base.projector.state_dict(),
+        lora=lora.extract(base.model.model.language_model) if adapted else None,
+    )
+
+
+def _end_of_turn(writer: PromptWriter) -> str:
+    """The token that ends an answer in the template, by name."""
+    ids, _ = writer.example([Turn("user", ("?",)), Turn("assistant", ("!",))])
+    return str(writer.tokenizer.convert_ids_to_tokens(ids[-1]))
+
+
+def precision_of(run: Align | Instruct) -> Precision:
+    """Of the language model that the run trains on."""
+    return "nf4" if isinstance(run, Instruct) and run.quantize else run.precision
+
+
+def load_writer(run: Align | Instruct, home: Path, progress: Progress) -> tuple[Preset, PreparedWeights, PromptWriter]:
     """What writes the prompts of a run, without the networks. Raises WeightsError."""
-    preset = _for_training(get_preset(run.model))
+    preset = _for_training(get_preset(run.model), run.template)
     weights = prepare(preset, home, progress)
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(weights.language, local_files_only=True)
@@ -105,9 +147,10 @@ def load_writer(run: Mindful, home: Path, progress: Progress) -> tuple[Preset, P
     return preset, weights, PromptWriter(tokenizer, preset, config.vocab_size)
 
 
-def _for_training(preset: Preset) -> Preset:
+def _for_training(preset: Preset, template: str) -> Preset:
     """With the template that adapters bring along; the word on photos is for models that only read hints."""
-    return replace(preset, chat_template=preset.adapter_template or preset.chat_template, photo_prompt=None)
+    text = ORIGINAL_TEMPLATE if template == "original" else preset.adapter_template or preset.chat_template
+    return replace(preset, chat_template=text, photo_prompt=None)
 
 
 def _language(device: torch.device, dtype: torch.dtype, quantised: bool) -> dict[str, Any]:
@@ -128,18 +171,12 @@ def _without_dropout(text: PreTrainedModel) -> None:
             setattr(module, "attention_dropout", 0.0)  # noqa: B010 - nn.Module's own types know tensors only
 
 
-def _projector(run: Mindful, tower: PreTrainedModel, text: PreTrainedModel) -> Projector:
+def _projector(run: Align | Instruct, start: Adapter | None, tower: PreTrainedModel, text: PreTrainedModel) -> Projector:
     """fp32, whatever the frozen networks are in."""
     torch.manual_seed(run.seed)
     projector = Projector(tower.config.hidden_size, text.config.hidden_size)
-    if run.start is not None:
-        file = run.start / "projector.safetensors"
-        try:
-            projector.load_state_dict(load_file(file))
-        except (OSError, RuntimeError) as error:
-            raise TrainingError(
-                f"{file} cannot be read or does not fit {run.model}: train stage 1 for this preset first."
-            ) from error
+    if start is not None and start.projector is not None:
+        projector.load_state_dict(load_file(start.projector))
     elif isinstance(run, Align) and run.projector_init == "embeddings":
         # Soft tokens as loud as words: at LayerNorm's own gain of 1 they drown SmolLM2's embeddings (0.136 rms) from the start.
         embeddings: torch.Tensor = text.get_input_embeddings().weight.detach().float()  # type: ignore[operator]

@@ -113,6 +113,8 @@ class Files(Section):
     """coco: annotation JSON of COCO captions 2017; captions: JSONL, CSV or TSV with `image` and `caption`; llava: LLaVA's
     conversations as JSON or JSONL."""
     file: Path
+    licence: str | None = None
+    """For the record: under which terms it is had."""
     images: Path | None = None
     """Folder that pictures are relative to; null: the file's own."""
     first: Positive | None = None

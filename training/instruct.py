@@ -10,17 +10,19 @@ frozen weights are in 4 bits (QLoRA, https://arxiv.org/abs/2305.14314).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 import torch
-from peft import LoraConfig, inject_adapter_in_model
+from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from torch import nn
+from transformers import PreTrainedModel
 
+from model import lora
 from model.prompt import Placeholder, PromptWriter, Turn
-from training.align import ORIGINAL_PROMPT
-from training.base import Base
+from training.base import Base, save_adapter
 from training.config import Instruct
 from training.data.features import FeatureCache, Progress
 from training.data.records import Conversation
@@ -29,9 +31,6 @@ from training.examples import Example, MindExamples
 from training.mind_task import MindTask, parameter_group
 
 log = structlog.get_logger(__name__)
-
-END_OF_QUESTION = "end of question:"
-"""What the original put between question and answer: tokens 437, 286, 1808, 25 of phi-2."""
 
 
 def build(
@@ -50,13 +49,13 @@ def build(
         MindExamples(_examples(run, base.writer, records, rows, which), cache)
         for which, records in zip(("training", "validation"), chosen, strict=True)
     ]
-    lora = add_lora(run, base)
-    groups = parameter_group(lora, weight_decay=run.optimizer.weight_decay)
+    language = add_lora(run, base)
+    groups = parameter_group(language, weight_decay=run.optimizer.weight_decay)
     if run.projector_lr is not None:
         base.projector.requires_grad_(True)
         scale = run.projector_lr / run.optimizer.lr
         groups += parameter_group(base.projector, weight_decay=run.optimizer.weight_decay, lr_scale=scale)
-    return MindTask(base, *sets, order=run.order, fingerprint=fingerprint, groups=groups, save=lambda folder: None)
+    return MindTask(base, *sets, order=run.order, fingerprint=fingerprint, groups=groups, save=partial(save_adapter, base, run))
 
 
 def add_lora(run: Instruct, base: Base) -> nn.Module:
@@ -69,11 +68,26 @@ def add_lora(run: Instruct, base: Base) -> nn.Module:
         )
     torch.manual_seed(run.seed)
     inject_adapter_in_model(lora_config(run), language)
+    if base.start is not None and base.start.lora is not None:
+        _go_on_from(base.start.folder, run, language)
     for name, parameter in language.named_parameters():
         parameter.requires_grad_("lora_" in name)
         if parameter.requires_grad:
             parameter.data = parameter.data.float()
     return language
+
+
+def _go_on_from(folder: Path, run: Instruct, language: nn.Module) -> None:
+    """Begin with the LoRA of an earlier stage 2."""
+    config, weights = lora.read(folder)
+    if (config.r, set(config.target_modules)) != (run.lora.rank, set(run.lora.targets)):
+        raise TrainingError(
+            f"{folder} has LoRA of rank {config.r} on {', '.join(sorted(config.target_modules))}: set lora.rank and lora.targets "
+            "to that, or start from a stage 1 artefact."
+        )
+    assert isinstance(language, PreTrainedModel)  # noqa: S101 - the text model of a mind
+    prefix = f"{lora.PEFT_PREFIX}{language.base_model_prefix}."
+    set_peft_model_state_dict(language, {name.removeprefix(prefix): tensor for name, tensor in weights.items()})
 
 
 def lora_config(run: Instruct) -> LoraConfig:
@@ -93,15 +107,12 @@ def encode(run: Instruct, writer: PromptWriter, record: Conversation) -> list[tu
     """The examples that a conversation makes, one or (original) one an answer: ids, and which of them are learnt."""
     if run.template == "chat":
         return [writer.example([_turn(said.role, said.text, said.pictures) for said in record.messages])]
-    pictures = [writer.image_token_id or 0] * writer.image_tokens * len(record.images)
-    examples = []
-    for question, answer in zip(record.messages, record.messages[1:], strict=False):
-        if (question.role, answer.role) == ("user", "assistant"):
-            asked = [ORIGINAL_PROMPT, question.text, END_OF_QUESTION]
-            prompt = [*pictures, *(token for text in asked for token in writer.text_ids(text))]
-            said = [*writer.text_ids(answer.text), writer.stop_token_ids[0]]
-            examples.append(([*prompt, *said], [False] * len(prompt) + [True] * len(said)))
-    return examples
+    pairs = zip(record.messages, record.messages[1:], strict=False)
+    return [
+        writer.example([_turn("user", question.text, len(record.images)), _turn("assistant", answer.text, 0)])
+        for question, answer in pairs
+        if (question.role, answer.role) == ("user", "assistant")
+    ]
 
 
 def longest(run: Instruct, writer: PromptWriter, record: Conversation) -> int:

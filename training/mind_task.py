@@ -14,7 +14,7 @@ from training.examples import MindExamples
 from training.flops import LanguageShape, MindShape, TowerShape, projector_flops, training_flops
 from training.losses import AnswerLoss
 from training.sampling import Order
-from training.task import Batch, Examples, Written
+from training.task import Batch, Examples, Facts, Written
 
 SAMPLE_TOKENS = 48
 """Longest answer that is written out during training."""
@@ -32,7 +32,7 @@ class MindTask:
         order: Order,
         fingerprint: str,
         groups: list[dict[str, Any]],
-        save: Callable[[Path], None],
+        save: Callable[[Path, Facts], None],
     ) -> None:
         self.module: nn.Module = AnswerLoss(base.model)
         self.train: Examples = train

@@ -26,7 +26,7 @@ from training.losses import summed_loss
 from training.mind_task import parameter_group
 from training.runs import DataFile
 from training.sampling import Order
-from training.task import Batch, Examples, Written
+from training.task import Batch, Examples, Facts, Written
 
 SAMPLE_PROMPT, SAMPLE_TOKENS = 16, 32
 """Tokens of a validation text that are given, and that are written on."""
@@ -114,7 +114,7 @@ class PretrainTask:
             asked, wanted, said = (str(tokenizer.decode(ids.tolist())) for ids in texts)
             yield Written(None, asked, wanted, said)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, facts: Facts) -> None:
         """A folder that transformers, and stage 1, load: weights, configuration and tokenizer."""
         with appearing(folder) as target:
             self._model.save_pretrained(target)

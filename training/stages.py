@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,12 +30,12 @@ from training.errors import TrainingError
 from training.hardware import this_machine
 from training.loggers import open_loggers
 from training.loop import Loop, new_accelerator
-from training.metrics import FINISHED, AnyMetric, End, Start
+from training.metrics import FINISHED, AnyMetric, End, Start, Validation
 from training.plan import out_of_memory
 from training.pretrain import PretrainTask
 from training.progress import Progress
 from training.runs import ARTEFACT, CHECKPOINTS, INFO, DataFile, Hardware, Parameters, Run, RunInfo, software
-from training.task import Task
+from training.task import Facts, Task
 
 FEATURES = Path("training") / "features"
 """Below JNANA_HOME: looked-at pictures serve every run."""
@@ -107,7 +108,13 @@ def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Co
     counts = Counter(record.origin.file for used in records for record in used)
 
     def described(files: Files, use: Literal["train", "validation"]) -> DataFile:
-        return DataFile(file=str(files.file), sha256=sha256(files.file), records=counts[files.file] // files.times, use=use)
+        return DataFile(
+            file=str(files.file),
+            sha256=sha256(files.file),
+            records=counts[files.file] // files.times,
+            licence=files.licence,
+            use=use,
+        )
 
     return (*(described(one, "train") for one in sources.train), *(described(one, "validation") for one in sources.validation))
 
@@ -131,8 +138,14 @@ def _train(
             listener(Start(step=done, time=time.time(), resumed_from=done or None, lost_seconds=lost))
         reason = loop.train()
         if reason == FINISHED:
-            task.save(folder / ARTEFACT)
+            task.save(folder / ARTEFACT, _facts(folder, configuration.stage, data, listener))
         listener(End(step=loop.done, time=time.time(), reason=reason))
+
+
+def _facts(folder: Path, configured: str, data: Sequence[DataFile], listener: _Listener) -> Facts:
+    sources = tuple((one.file, one.licence) for one in data if one.use == "train")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")[:64] or configured
+    return Facts(name, sources, {} if listener.loss is None else {"validation loss": listener.loss})
 
 
 class _Listener:
@@ -140,8 +153,12 @@ class _Listener:
 
     run: Run | None = None
     progress: Progress | None = None
+    loss: float | None = None
+    """Of the newest validation."""
 
     def __call__(self, metric: AnyMetric) -> None:
+        if isinstance(metric, Validation):
+            self.loss = metric.loss
         if self.run is not None:
             self.run.append(metric)
         if self.progress is not None:

@@ -40,6 +40,16 @@ class Written:
     answer: str
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What an artefact says of the run that made it."""
+
+    name: str
+    sources: tuple[tuple[str, str | None], ...]
+    """Data that was learnt from, with its licence if that was told."""
+    metrics: dict[str, float]
+
+
 class Examples(Protocol):
     """Data that is read into batches by number; safe to be used by several threads."""
 
@@ -79,6 +89,6 @@ class Task(Protocol):
         """Answers to the first validation examples."""
         ...
 
-    def save(self, folder: Path) -> None:
-        """Write what the stage makes, as an artefact."""
+    def save(self, folder: Path, facts: Facts) -> None:
+        """Write what the stage makes, as an artefact; what was in `folder` is replaced."""
         ...

@@ -15,7 +15,7 @@ from torch import nn
 from training.config import Align
 from training.metrics import AnyMetric, Sample, Step, Validation
 from training.sampling import Order
-from training.task import Batch, Written
+from training.task import Batch, Facts, Written
 
 RUN: dict[str, Any] = {
     "stage": "align",
@@ -82,7 +82,7 @@ class Toy:
     def samples(self, count: int) -> Iterator[Written]:
         yield from [Written(None, "?", "!", "…")] * count
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, facts: Facts) -> None:
         folder.mkdir()
 
 
