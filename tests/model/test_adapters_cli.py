@@ -38,6 +38,8 @@ def toy(weights: PreparedWeights, tmp_path: Path) -> Adapter:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name, value in {"JNANA_HOME": str(tmp_path / "home"), "MODEL_PRESET": "phi2", "MODEL_DEVICE": "cpu"}.items():
         monkeypatch.setenv(name, value)
+    # The log would go to the runner's stand-in for standard error, also from later tests, when it is closed.
+    monkeypatch.setattr("model.adapters_cli.configure", lambda *_: None)
 
     def invoke(*arguments: object) -> Result:
         result = CliRunner().invoke(app, ["adapters", *map(str, arguments)])
