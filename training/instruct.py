@@ -67,6 +67,8 @@ def add_lora(run: Instruct, base: Base) -> nn.Module:
             f"lora.targets: {', '.join(unknown)} is in no layer of {run.model}; there are {', '.join(sorted(known))}."
         )
     torch.manual_seed(run.seed)
+    if run.quantize is not None:
+        setattr(language, "is_loaded_in_4bit", True)  # noqa: B010 - peft asks the model, and here sees the one without a head
     inject_adapter_in_model(lora_config(run), language)
     if base.start is not None and base.start.lora is not None:
         _go_on_from(base.start.folder, run, language)
@@ -82,8 +84,8 @@ def _go_on_from(folder: Path, run: Instruct, language: nn.Module) -> None:
     config, weights = lora.read(folder)
     if (config.r, set(config.target_modules)) != (run.lora.rank, set(run.lora.targets)):
         raise TrainingError(
-            f"{folder} has LoRA of rank {config.r} on {', '.join(sorted(config.target_modules))}: set lora.rank and lora.targets "
-            "to that, or start from a stage 1 artefact."
+            f"{folder} has LoRA of rank {config.r} on {', '.join(sorted(config.target_modules))}: set lora.rank and "
+            "lora.targets to that, or start from a stage 1 artefact."
         )
     assert isinstance(language, PreTrainedModel)  # noqa: S101 - the text model of a mind
     prefix = f"{lora.PEFT_PREFIX}{language.base_model_prefix}."

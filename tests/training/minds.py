@@ -13,7 +13,7 @@ from torch import nn
 from transformers import CLIPVisionModel, PhiConfig, PhiForCausalLM
 
 from model.modeling import JnanaForConditionalGeneration
-from model.presets import PHI2
+from model.presets import ORIGINAL_TEMPLATE, PHI2
 from model.projector import Projector
 from model.prompt import PromptWriter
 from model.vision import Preprocessing
@@ -48,11 +48,12 @@ def instruct(**changes: Any) -> Instruct:
     )
 
 
-def base() -> Base:
+def base(template: str = "chat") -> Base:
+    preset = replace(PRESET, chat_template=ORIGINAL_TEMPLATE) if template == "original" else PRESET
     torch.manual_seed(0)
     text = PhiForCausalLM(PhiConfig(**{**PHI, "vocab_size": VOCABULARY_ROWS}))
     tower = CLIPVisionModel(clip_config())
-    writer = PromptWriter(tokenizer(), PRESET, VOCABULARY_ROWS)
+    writer = PromptWriter(tokenizer(), preset, VOCABULARY_ROWS)
     projector = Projector(clip_config().hidden_size, PHI["hidden_size"])
     model = JnanaForConditionalGeneration.assemble(text, tower, projector, image_token_index=writer.image_token_id)
     nn.Module.requires_grad_(model, False)
@@ -60,7 +61,7 @@ def base() -> Base:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     model.generation_config.eos_token_id = list(writer.stop_token_ids)
-    return Base(PRESET, None, model, writer, Preprocessing.for_tower(tower.config))  # type: ignore[arg-type]
+    return Base(preset, None, model, writer, Preprocessing.for_tower(tower.config))  # type: ignore[arg-type]
 
 
 def pictures(folder: Path, count: int = 6) -> list[Path]:

@@ -17,6 +17,7 @@ from training.data.pack import pack
 from training.errors import TrainingError
 from training.loop import Loop, new_accelerator
 from training.pretrain import PretrainTask
+from training.task import Facts
 
 TEXT = "It is a truth universally acknowledged, that a small model in possession of a good fortune must be in want of text.\n"
 TINY = {
@@ -76,7 +77,7 @@ def test_learning_begins_at_a_guess_and_goes_down(shards: Path, tmp_path: Path) 
     assert heard.validations[-1].loss < heard.validations[0].loss < heard.steps[0].loss
     assert heard.steps[-1].tokens == 40 * 4 * 32
     assert len(heard.samples[-1].expected) > 0
-    task.save(tmp_path / "artefact")
+    task.save(tmp_path / "artefact", Facts("tiny", (), {}))
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "artefact")
     assert torch.equal(loaded.lm_head.weight, task.module.model.lm_head.weight)
 

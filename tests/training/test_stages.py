@@ -30,13 +30,15 @@ def cache(folder: Path) -> FeatureCache:
 
 
 def align_task(folder: Path, **changes: object) -> tuple[MindTask, Base]:
-    base, run = minds.base(), minds.align(**changes)
+    run = minds.align(**changes)
+    base = minds.base(run.template)
     records = minds.captioned(minds.pictures(folder))
     return align.build(run, base, cache(folder), records, records[:2], "data", lambda done, total: None), base
 
 
 def instruct_task(folder: Path, **changes: object) -> tuple[MindTask, Base]:
-    base, run = minds.base(), minds.instruct(**changes)
+    run = minds.instruct(**changes)
+    base = minds.base(run.template)
     records = minds.conversations(minds.pictures(folder))
     return instruct.build(run, base, cache(folder), records, records[:2], "data", lambda done, total: None), base
 
