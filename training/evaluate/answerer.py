@@ -56,7 +56,7 @@ class MindAnswerer:
     ) -> MindAnswerer:
         """Load a preset and an adapter onto it. Blocking, seconds to minutes. Raises TrainingError."""
         seen_by_words = hints != "none"
-        given: dict[str, Any] = {"adapter": adapter} if adapter and hints != "only" else {}
+        given: dict[str, Any] = {"adapter": adapter} if adapter else {}
         try:
             preset = get_preset(name)
             weights = prepare(preset, home, progress)

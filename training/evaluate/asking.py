@@ -38,18 +38,23 @@ def ask(
     `choices`: the likeliest of them is taken; none: what the answerer writes. `blindfold`: pictures shown instead.
     """
     answers: list[str] = []
+    by_text: dict[str, str] = {}  # blindfolded, nothing but the words can make a difference
     new = sum(kept.get(who, question.id) is None for question in questions)
     with _progress(who, len(questions), len(questions) - new) as advance:
         for question in questions:
+            words = text(question)
             answer = kept.get(who, question.id)
             if answer is None:
                 pictures = question.pictures if blindfold is None else blindfold
-                if choices:
-                    answer = answerer.choose(pictures, text(question), choices)
+                if blindfold is not None and words in by_text:
+                    answer = by_text[words]
+                elif choices:
+                    answer = answerer.choose(pictures, words, choices)
                 else:
-                    answer = answerer.answer(pictures, text(question), max_tokens=max_tokens)
+                    answer = answerer.answer(pictures, words, max_tokens=max_tokens)
                 kept.add(who, question.id, answer)
                 advance()
+            by_text[words] = answer
             answers.append(answer)
     return answers
 

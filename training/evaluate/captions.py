@@ -45,12 +45,14 @@ def tokeniser() -> str:
     )
 
 
+def noun_match(answer: str, captions: Sequence[str]) -> float:
+    """1 if the answer names the head noun of one of the captions, else 0."""
+    return float(names(answer, [head_noun(caption) for caption in captions]))
+
+
 def measures(questions: Sequence[Question], answers: Sequence[str]) -> Measures:
     """`noun match`, and where the packages are there CIDEr-D (x 100, as tables give it) and BLEU-4 (0 to 100)."""
-    named = [
-        float(names(answer, [head_noun(caption) for caption in question.answers]))
-        for question, answer in zip(questions, answers, strict=True)
-    ]
+    named = [noun_match(answer, question.answers) for question, answer in zip(questions, answers, strict=True)]
     scores = [] if missing_packages() or len(questions) < LEAST_PICTURES else _library_scores(questions, answers)
     return {"noun match": share(named), **{name: Measure(score, len(questions)) for name, score in scores}}
 

@@ -34,29 +34,35 @@ _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*|[.,;:!?()]")
 
 
 def head_noun(caption: str) -> str:
-    """The head of a caption's first noun phrase: its last word before a preposition, a verb form in -ing or punctuation.
+    """The head of a caption's first noun phrase: its last word before a preposition, a verb or punctuation.
 
     'A pink flamingo.' -> 'flamingo'; 'A spider playing soccer.' -> 'spider'; 'A slice of pizza' -> 'pizza'. A rule, not a
-    parser: phrases such as 'hat clothing' go wrong. Empty for a caption without a word.
+    parser: verbs are known by -ing or by the determiner behind them. Empty for a caption without a word.
     """
     words = [word.lower() for word in _WORD.findall(caption)]
-    while words and words[0] in DETERMINERS:
+    while len(words) > 1 and words[0] in DETERMINERS and words[1][0].isalnum():  # 'Nine.' is about nine
         words = words[1:]
     phrase: list[str] = []
     for at, word in enumerate(words):
         if word in AFTER_THE_NOUN or not word[0].isalnum():
-            portion = bool(phrase) and word == "of" and _singular(phrase[-1]) in PORTIONS
-            return head_noun(" ".join(words[at + 1 :])) if portion and words[at + 1 :] else "".join(phrase[-1:])
+            if phrase and word == "of" and _singular(phrase[-1]) in PORTIONS and words[at + 1 :]:
+                return head_noun(" ".join(words[at + 1 :]))
+            break
+        if phrase and word in DETERMINERS:  # 'a stethoscope lets your doctor listen'
+            phrase = phrase[:-1] or phrase
+            break
         if phrase and word.endswith("ing") and word not in NOT_PARTICIPLES:
             break
         phrase.append(word)
+    if len(phrase) > 1 and len(phrase[-1]) == 1:  # 'the letter s': letters are found in any text
+        phrase.pop()
     return "".join(phrase[-1:])
 
 
 def names(answer: str, words: Sequence[str]) -> bool:
     """True if the answer holds one of the words, whole, in singular or plural."""
     forms = {form for word in words if word for form in _forms(word.lower())}
-    return any(re.search(rf"\b{re.escape(form)}\b", answer.lower()) for form in forms)
+    return any(re.search(rf"(?<![\w'’]){re.escape(form)}\b", answer.lower()) for form in forms)
 
 
 def _forms(word: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""What an evaluation asks, read from the files in which test sets are published. Pictures are looked for before anything runs."""
+"""What an evaluation asks, read from the files in which test sets are published. Pictures that are missing are told at once."""
 
 from __future__ import annotations
 

@@ -37,6 +37,8 @@ class Results:
     questions: Sequence[Question]
     columns: Sequence[Column]
     """The mind's first."""
+    rights: Sequence[float] = ()
+    """How right each of the mind's answers is, 0 to 1; empty where that is not counted one by one."""
     shown: int = SHOWN
 
     def save(self, folder: Path) -> str:
@@ -66,7 +68,7 @@ class Results:
     def _markdown(self) -> str:
         facts = [f"- {name}: {value}" for name, value in self.about.items() if value]
         facts += [f"- questions: {len(self.questions):,}", *(f"- {note}" for note in self.notes)]
-        head = ["", *(column.name for column in self.columns), "of"]
+        head = ["measure", *(column.name for column in self.columns), "of"]
         first = self.columns[0].measures
         rows = [
             [name, *(_cell(name, column.measures.get(name)) for column in self.columns), f"{measure.count:,}"]
@@ -76,19 +78,23 @@ class Results:
         return "\n".join([f"# {self.title}", "", *facts, "", *table(head, rows), "", *origins, "", *self._answers(), ""])
 
     def _answers(self) -> list[str]:
-        mind = self.columns[0]
-        rows = [
-            [
-                " ".join(picture.name for picture in question.pictures) or "-",
-                question.text,
-                answer,
-                " / ".join(dict.fromkeys(question.answers)),
-                *(column.answers[at] for column in self.columns[1:] if column.name == "blind"),
-            ]
-            for at, (question, answer) in enumerate(zip(self.questions, mind.answers, strict=True))
-        ][: self.shown]
-        blind = ["blind answer"] if any(column.name == "blind" for column in self.columns) else []
-        return table(["picture", "question", "answer", "right", *blind], rows)
+        blind = next((column.answers for column in self.columns if column.name == "blind"), ())
+        if len(set(blind)) < 2:  # to the same question it is always the same
+            blind = ()
+        cells: list[dict[str, str]] = []
+        for at, question in enumerate(self.questions[: self.shown]):
+            cells.append(
+                {
+                    "picture": " ".join(picture.name for picture in question.pictures),
+                    "question": question.text,
+                    "answer": self.columns[0].answers[at],
+                    "expected": " / ".join(dict.fromkeys(question.answers)),
+                    "right": f"{self.rights[at]:.2g}" if self.rights else "",
+                    "blind answer": blind[at] if blind else "",
+                }
+            )
+        head = [name for name in cells[0] if any(row[name] for row in cells)]
+        return table(head, [[row[name] for name in head] for row in cells])
 
 
 def _cell(name: str, measure: Measure | None) -> str:
@@ -103,7 +109,7 @@ def _cell(name: str, measure: Measure | None) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A Markdown table, line by line; empty without rows."""
+    """A Markdown table, line by line; nothing without rows."""
     if not rows:
         return []
     body = [[" ".join(cell.replace("|", "\\|").split()) for cell in row] for row in rows]

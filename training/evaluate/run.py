@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -69,6 +69,8 @@ class Asked:
 
 def evaluate(request: Request, load: Load) -> str:
     """Ask, count, write; the text of results.md. What was answered before is not asked again. Raises TrainingError."""
+    if request.hints == "only":
+        request = replace(request, adapter=None)
     if request.adapter is not None and not request.adapter.exists():
         raise TrainingError(f"There is no adapter {request.adapter}.")
     if request.task == "chat":
@@ -80,7 +82,8 @@ def evaluate(request: Request, load: Load) -> str:
     columns = _ask(request, task, asked, about, load)
     columns += _baselines(request, task, asked, columns[0].answers)
     shown = len(asked.questions) if request.task == "photos" else SHOWN
-    return Results(request.title, about, _notes(request, task), asked.questions, columns, shown).save(request.folder)
+    rights = [task.right(answer, one.answers) for answer, one in zip(columns[0].answers, asked.questions, strict=True)]
+    return Results(request.title, about, _notes(request, task), asked.questions, columns, rights, shown).save(request.folder)
 
 
 def _read(request: Request, task: Task) -> Asked:
@@ -130,7 +133,8 @@ def _ask(request: Request, task: Task, asked: Asked, about: dict[str, str], load
                 choices=asked.choices,
                 blindfold=blindfold,
             )
-            return Column(name, explained, answers, task.measure(asked.questions, answers))
+            always = f"; it says “{answers[0]}”" if blindfold is not None and len(set(answers)) == 1 else ""
+            return Column(name, explained + always, answers, task.measure(asked.questions, answers))
 
         columns = [column(MIND, "shown the picture", None)]
         if request.blind and answerer.grey_when_blind:
@@ -148,7 +152,7 @@ def _baselines(request: Request, task: Task, asked: Asked, answers: Sequence[str
     if task.shuffle and len(asked.questions) > 1:
         why = "the mind's answers, each counted for another picture"
         found = {"shuffled": (why, baselines.shuffled(answers)), **found}
-    elif not task.shuffle and (request.train or baselines.repeats_itself(asked.questions)):
+    elif not task.shuffle and (request.train or baselines.repeats_itself(asked.known)):
         why = f"to each question the most frequent answer to the same words in the {labels}"
         found = {"question only": (why, baselines.question_only(asked.known, asked.questions)), **found}
     return [Column(name, why, given, task.measure(asked.questions, given)) for name, (why, given) in found.items()]
@@ -183,5 +187,7 @@ def _chat(request: Request, load: Load) -> str:
         )
     same = share([float(mind == base) for mind, base in zip(given[MIND], given[BASE], strict=True)])
     asked = [Question(one.id, (), one.text, (base,)) for one, base in zip(questions, given[BASE], strict=True)]
-    column = Column(MIND, "with the adapter; right is what the base says without it", given[MIND], {"the same as before": same})
+    column = Column(
+        MIND, "with the adapter; expected is what the base says without it", given[MIND], {"the same as before": same}
+    )
     return Results(request.title, about, [], asked, [column]).save(request.folder)

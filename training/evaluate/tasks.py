@@ -9,7 +9,7 @@ from typing import Literal
 
 from training.errors import TrainingError
 from training.evaluate import captions, measures, questions
-from training.evaluate.measures import Measures, by_kind, share
+from training.evaluate.measures import Measures, Score, by_kind
 from training.evaluate.normalise import exact, vqa_accuracy
 from training.evaluate.nouns import names
 from training.evaluate.photos import photos
@@ -29,9 +29,9 @@ class Task:
 
     read: Callable[[Path, Path | None, Path | None, int | None], list[Question]]
     """Questions of (file, annotations, images, how many at most)."""
-    measure: Callable[[Sequence[Question], Sequence[str]], Measures]
+    right: Score
     counted: str
-    """What is counted as right, for the results."""
+    """What `right` counts, for the results."""
     max_tokens: int
     prompt: str = ""
     """What is asked of every picture, or stands behind every question of the file."""
@@ -39,6 +39,12 @@ class Task:
     """The likeliest of all answers of the file is taken, instead of what the mind writes."""
     shuffle: bool = False
     """Every question is the same: answers given to another picture are a baseline, and there is no question-only answer."""
+    special: Callable[[Sequence[Question], Sequence[str]], Measures] | None = None
+    """Figures of its own, instead of the share that is right."""
+
+    def measure(self, questions: Sequence[Question], answers: Sequence[str]) -> Measures:
+        """The task's figures."""
+        return self.special(questions, answers) if self.special else by_kind(questions, answers, self.right)
 
 
 def _file_only(
@@ -53,14 +59,11 @@ def _vqa(file: Path, annotations: Path | None, images: Path | None, first: int |
     return questions.vqa(file, annotations, images, first)
 
 
-def _photos(asked: Sequence[Question], answers: Sequence[str]) -> Measures:
-    return {"named right": share([float(names(answer, one.answers)) for one, answer in zip(asked, answers, strict=True)])}
-
-
 TASKS: dict[Name, Task] = {
     "captions": Task(
         read=_file_only(questions.captions),
-        measure=captions.measures,
+        right=captions.noun_match,
+        special=captions.measures,
         counted="noun match: answers with the head noun (by rule) of a caption, singular or plural",
         max_tokens=ONE_SENTENCE,
         prompt="What is in this photo?",
@@ -68,35 +71,36 @@ TASKS: dict[Name, Task] = {
     ),
     "vqa": Task(
         read=_vqa,
-        measure=lambda asked, answers: by_kind(asked, answers, vqa_accuracy),
+        right=vqa_accuracy,
         counted="VQA accuracy: min(people who say so / 3, 1), as https://visualqa.org/evaluation",
         max_tokens=ONE_WORD,
         prompt=SHORT,
     ),
     "pope": Task(
         read=_file_only(questions.pope),
-        measure=measures.pope,
+        right=lambda answer, label: float(measures.says_yes(answer) == (label[0] == "yes")),
+        special=measures.pope,
         counted="yes unless the first sentence has `no` or `not`, as in POPE's evaluate.py",
         max_tokens=ONE_WORD,
         prompt=SHORT,
     ),
     "gqa": Task(
         read=_file_only(questions.gqa),
-        measure=lambda asked, answers: by_kind(asked, answers, exact),
+        right=exact,
         counted="exact answers, after VQA's normalisation of both sides",
         max_tokens=ONE_WORD,
         prompt=SHORT,
     ),
     "easy-vqa": Task(
         read=_file_only(questions.llava),
-        measure=lambda asked, answers: by_kind(asked, answers, exact),
+        right=exact,
         counted="exact answers",
         max_tokens=ONE_WORD,
         closed=True,
     ),
     "photos": Task(
         read=lambda file, annotations, images, first: photos(first),
-        measure=_photos,
+        right=lambda answer, words: float(names(answer, words)),
         counted="answers with one of the photo's words, singular or plural",
         max_tokens=ONE_SENTENCE,
         prompt="What is in this photo?",
