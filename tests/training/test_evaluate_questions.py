@@ -22,7 +22,7 @@ def written(path: Path, *rows: Any) -> Path:
 def pictures(folder: Path, *names: str) -> Path:
     folder.mkdir(exist_ok=True)
     for name in names:
-        (folder / name).touch()
+        (folder / name).write_bytes(b"a picture")
     return folder
 
 
@@ -79,8 +79,7 @@ def test_vqa(tmp_path: Path) -> None:
         questions.vqa(annotations, file, images, None)
 
 
-@pytest.mark.parametrize("lines", [True, False])
-def test_llava_turns_are_questions_of_their_own(tmp_path: Path, lines: bool) -> None:
+def test_llava_turns_are_questions_of_their_own(tmp_path: Path) -> None:
     pictures(tmp_path, "0.png")
     talk = [
         {"from": "human", "value": "<image>\nwhat is the red shape?"},
@@ -88,16 +87,12 @@ def test_llava_turns_are_questions_of_their_own(tmp_path: Path, lines: bool) -> 
         {"from": "human", "value": "is it blue?"},
         {"from": "gpt", "value": "no"},
     ]
-    rows: list[Any] = [
-        {"id": "a", "image": "0.png", "conversations": talk},
-        {"id": "b", "image": "0.png", "conversations": talk[2:]},
-    ]
-    file = written(tmp_path / "easy.json", *(rows if lines else [rows]))
-    found = questions.llava(file, None, None)
+    file = written(tmp_path / "easy.json", [{"id": "a", "image": "0.png", "conversations": talk}] * 2)
+    found = questions.llava(file, None, 3)
     assert [(one.id, one.text, one.answers[0], one.kind) for one in found] == [
-        ("a-0", "what is the red shape?", "triangle", "shape"),
-        ("a-1", "is it blue?", "no", "yes or no"),
-        ("b-0", "is it blue?", "no", "yes or no"),
+        ("1-0", "what is the red shape?", "triangle", "shape"),
+        ("1-1", "is it blue?", "no", "yes or no"),
+        ("2-0", "what is the red shape?", "triangle", "shape"),
     ]
     assert {one.pictures for one in found} == {(tmp_path / "0.png",)}
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from model.progress import progress
 from model.settings import WorkerSettings, read_settings
 from training.errors import Mistakes
 from training.evaluate import lmms as lmms_eval
@@ -19,15 +20,16 @@ def measure(request: Request) -> str:
 
     @contextlib.contextmanager
     def load(adapter: Path | None) -> Iterator[Answerer]:
-        mind = MindAnswerer.load(
-            request.model,
-            adapter,
-            hints=request.hints,
-            home=settings.home,
-            device=settings.device,
-            threads=settings.cpu_threads(),
-            progress=lambda what, done, total: None,
-        )
+        with progress() as on_progress:
+            mind = MindAnswerer.load(
+                request.model,
+                adapter,
+                hints=request.hints,
+                home=settings.home,
+                device=settings.device,
+                threads=settings.cpu_threads(),
+                progress=on_progress,
+            )
         with contextlib.closing(mind):
             yield mind
 

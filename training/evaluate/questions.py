@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from training.config import Files
+from training.data.captions import load_captions
+from training.data.conversations import load_conversations
 from training.errors import Mistakes, TrainingError
 
 TOLD = 10
 """Bad records that are listed; the rest is counted."""
-
-PLACE = "<image>"
-"""Where LLaVA's conversations have a picture."""
 
 YES_NO = ("yes", "no")
 SHAPES = ("circle", "rectangle", "triangle")
@@ -89,64 +89,32 @@ def vqa(file: Path, annotations: Path, images: Path | None, first: int | None) -
 
 
 def llava(file: Path, images: Path | None, first: int | None) -> list[Question]:
-    """LLaVA's records (JSON or JSON lines): each pair of a human's and the model's turn is a question of its own.
+    """LLaVA's records, as training reads them: each pair of a question and its answer is a question of its own.
 
     Kinds are easy-VQA's: yes or no, shape, colour.
     """
-    folder = images or file.parent
-
-    def make(row: Any) -> list[Question]:
-        turns = row["conversations"]
-        pictures = (folder / row["image"],) if "image" in row else ()
-        pairs = list(zip(turns[::2], turns[1::2], strict=True))
-        if any(asked["from"] != "human" or answered["from"] != "gpt" for asked, answered in pairs):
-            raise ValueError("questions and answers do not take turns")
-        return [
-            Question(
-                f"{row['id']}-{at}",
-                pictures,
-                asked["value"].replace(PLACE, "").strip(),
-                (answered["value"].strip(),),
-                _easy_vqa_kind(answered["value"].strip().lower()),
-            )
-            for at, (asked, answered) in enumerate(pairs)
-        ]
-
-    return _each(file, _rows(file), make, first)
+    found: list[Question] = []
+    # Each record holds a question at least, so `first` records hold enough.
+    for record in load_conversations([Files(format="llava", file=file, images=images, first=first)], skip_bad=False):
+        said = [one for one in record.messages if one.role != "system"]
+        for at, (asked, answered) in enumerate(zip(said[::2], said[1::2], strict=True)):
+            kind = _easy_vqa_kind(answered.text.lower())
+            found.append(Question(f"{record.origin.number}-{at}", record.images, asked.text, (answered.text,), kind))
+    return found[:first]
 
 
 def captions(file: Path, images: Path | None, first: int | None) -> list[Question]:
-    """Captions: COCO's annotations (https://cocodataset.org/#format-data), or JSON lines with `image` and `caption`.
+    """Captions, as training reads them: COCO's annotations (.json), or .jsonl, .csv, .tsv with `image` and `caption`.
 
     A picture with several captions is asked about once.
     """
-    folder = images or file.parent
-    rows = _rows(file)
-    if len(rows) == 1 and isinstance(rows[0], dict) and "annotations" in rows[0]:
-        rows = _coco(file, rows[0])
-    together: dict[str, list[Any]] = {}
-    for number, row in enumerate(rows, 1):
-        try:
-            written = row["caption"]
-            together.setdefault(row["image"], []).extend(written if isinstance(written, list) else [written])
-        except (KeyError, TypeError):
-            raise TrainingError(f"{file}, record {number}: should have `image` and `caption`.") from None
-
-    def make(item: tuple[str, list[Any]]) -> list[Question]:
-        image, texts = item
-        if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-            raise ValueError(f"{image} has a caption without words")
-        return [Question(image, (folder / image,), "", tuple(text.strip() for text in texts))]
-
-    return _each(file, together.items(), make, first)
-
-
-def _coco(file: Path, content: dict[str, Any]) -> list[Any]:
-    try:
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        return [{"image": names[row["image_id"]], "caption": row["caption"]} for row in content["annotations"]]
-    except (KeyError, TypeError):
-        raise TrainingError(f"{file} is not of COCO's form: images with id and file_name, annotations with image_id.") from None
+    coco = file.suffix.lower() == ".json"
+    # A picture's captions may stand in several rows of a table, anywhere in it.
+    source = Files(format="coco" if coco else "captions", file=file, images=images, first=first if coco else None)
+    together: dict[Path, list[str]] = {}
+    for record in load_captions([source], skip_bad=False):
+        together.setdefault(record.image, []).extend(record.captions)
+    return [Question(str(image), (image,), "", tuple(texts)) for image, texts in together.items()][:first]
 
 
 def _easy_vqa_kind(answer: str) -> str:
