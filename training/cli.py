@@ -113,7 +113,9 @@ def evaluate(
         typer.Argument(help="What to measure; lmms: how lmms-eval asks our server."),
     ],
     model: Annotated[str, typer.Option(help="Preset of `jnana models`.")] = "pocket",
-    adapter: Annotated[Path | None, typer.Option(help="Artefact of training.")] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="Name or folder of one, or none; left out: the one that is served.")
+    ] = None,
     file: Annotated[Path | None, typer.Option(help="The test set's questions, or captions, as published.")] = None,
     annotations: Annotated[Path | None, typer.Option(help="VQA's answers.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures; the file's own if left out.")] = None,
@@ -132,18 +134,19 @@ def evaluate(
 ) -> None:
     """How good a mind is: captions, questions, photos, chat, each figure beside what can be had without looking."""
     with sentences():
-        from training.evaluate.commands import lmms, measure
+        from training.evaluate.commands import adapter_of, lmms, measure
         from training.evaluate.run import Request
 
         if task == "lmms":
             print(lmms(model))
             return
-        folder = to or Path("evaluations", "-".join([task, model, adapter.name if adapter else "base", hints]))
+        tuned = adapter_of(adapter, model)
+        folder = to or Path("evaluations", "-".join([task, model, tuned.name if tuned else "base", hints]))
         request = Request(
             task,
             model,
             folder,
-            adapter=adapter,
+            adapter=tuned,
             hints=hints,
             file=file,
             annotations=annotations,

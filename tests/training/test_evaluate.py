@@ -15,9 +15,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bot.cli import cli
+from model.files import MANIFEST
 from model.mind import Message, Mind
 from model.prompt import PromptWriter
 from model.sight import Eyes
+from tests.model import tiny_home
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
 from tests.training.minds import PRESET, base
 from training.cli import app
@@ -147,10 +149,10 @@ def test_answers_of_another_evaluation_are_not_taken(easy: Path, tmp_path: Path,
 def test_an_adapter_that_was_trained_on_is_another_one(easy: Path, tmp_path: Path) -> None:
     adapter = tmp_path / "adapter"
     adapter.mkdir()
-    (adapter / "projector.safetensors").write_bytes(b"one")
+    (adapter / MANIFEST).write_text("one")
     request = Request("easy-vqa", "tiny", tmp_path / "results", file=easy, adapter=adapter)
     evaluate(request, Fake().load)
-    (adapter / "projector.safetensors").write_bytes(b"two")
+    (adapter / MANIFEST).write_text("two")
     with pytest.raises(TrainingError, match="adapter differ"):
         evaluate(request, Fake().load)
 
@@ -175,6 +177,7 @@ def test_photos_are_listed_one_by_one(tmp_path: Path) -> None:
 
 def test_chat_says_whether_an_adapter_changes_it(tmp_path: Path) -> None:
     (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / MANIFEST).touch()
     request = Request("chat", "tiny", tmp_path / "results", adapter=tmp_path / "adapter")
     minds: dict[Path | None, Fake] = {request.adapter: Fake(says="Bonjour"), None: Fake(says="Hello")}
     text = evaluate(request, lambda adapter: minds[adapter].load(adapter))
@@ -187,7 +190,7 @@ def test_chat_says_whether_an_adapter_changes_it(tmp_path: Path) -> None:
     [
         (["vqa"], "vqa needs the file with its questions: give --file."),
         (["vqa", "--file", "easy.json"], "give --annotations, too."),
-        (["photos", "--adapter", "nowhere"], "There is no adapter nowhere."),
+        (["photos", "--adapter", "nowhere"], "There is no adapter 'nowhere' for pocket"),
         (["photos", "--model", "none"], "There is no preset 'none'"),
     ],
 )
@@ -265,3 +268,35 @@ def test_pictures_and_questions_that_cannot_be_used(answerer: MindAnswerer, tmp_
         answerer.answer([tmp_path / "torn.png"], "Which?", max_tokens=5)
     with pytest.raises(TrainingError, match=r"reads at most 295\. The question begins “xxx"):
         answerer.answer([], "x" * 400, max_tokens=5)
+
+
+@pytest.mark.parametrize(("text_only", "same"), [("base", True), ("adapter", False)])
+def test_an_adapter_that_leaves_text_to_the_base_changes_no_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text_only: str, same: bool
+) -> None:
+    monkeypatch.setenv("JNANA_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("MODEL_DEVICE", "cpu")
+    monkeypatch.setenv("MODEL_THREADS", "1")
+    monkeypatch.setattr(chat, "MAX_TOKENS", 4)
+    tiny_home.adapter(tmp_path / "toy", tiny_home.prepared(tmp_path), text_only=text_only)
+    arguments = ["evaluate", "chat", "--model", "phi2", "--adapter", str(tmp_path / "toy"), "--first", "3", "--to", "results"]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert ("| the same as before | 100.0%" in done.stdout) is same
+
+
+def test_a_mind_with_such_an_adapter_is_blindfolded_with_grey(tmp_path: Path) -> None:
+    tiny_home.adapter(tmp_path / "toy", tiny_home.prepared(tmp_path), text_only="base")
+    mind = MindAnswerer.load(
+        "phi2", tmp_path / "toy", hints="none", home=tmp_path / "home", device="cpu", threads=1, progress=tiny_home.nothing
+    )
+    with contextlib.closing(mind):
+        assert mind.grey_when_blind
+
+
+def test_without_projector_and_hints_nothing_is_seen(tmp_path: Path) -> None:
+    tiny_home.prepared(tmp_path)
+    with pytest.raises(TrainingError, match="would see nothing without hints"):
+        MindAnswerer.load(
+            "phi2", None, hints="none", home=tmp_path / "home", device="cpu", threads=1, progress=tiny_home.nothing
+        )

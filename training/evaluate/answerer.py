@@ -8,13 +8,14 @@ import hashlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import torch
 
 from model.engine import Engine, Sampling
 from model.errors import ApiError
 from model.inputs import decode_picture
+from model.lora import switched_off
 from model.mind import Message, Mind, Prompt, PromptTooLong
 from model.modeling import JnanaForConditionalGeneration
 from model.presets import get_preset
@@ -48,31 +49,30 @@ class MindAnswerer:
         self._engine = Engine(mind)  # its thread does all the computing: two would take each other's cores
         self._runner = asyncio.Runner()
         words = mind.encode([Message("user", ("Hello.",))], max_new_tokens=1)
-        self.grey_when_blind = not getattr(words, "adapted", True)
+        self.grey_when_blind = not words.adapted
 
     @classmethod
     def load(
         cls, name: str, adapter: Path | None, *, hints: Hints, home: Path, device: str, threads: int, progress: Progress
     ) -> MindAnswerer:
         """Load a preset and an adapter onto it. Blocking, seconds to minutes. Raises TrainingError."""
-        seen_by_words = hints != "none"
-        given: dict[str, Any] = {"adapter": adapter} if adapter else {}
+        in_words = hints != "none"
         try:
             preset = get_preset(name)
             weights = prepare(preset, home, progress)
             mind = Mind.load(
                 preset,
                 weights,
+                adapter=None if hints == "only" else adapter,
                 device=device,
                 threads=threads,
-                hints=seen_by_words,
-                ocr=seen_by_words,
+                hints=in_words,
+                ocr=in_words,
                 progress=progress,
-                **given,
             )
-        except (WeightsError, ValueError) as error:
+        except WeightsError as error:
             raise TrainingError(str(error)) from error
-        if not mind.has_projector and not seen_by_words:
+        if not mind.has_projector and not in_words:
             raise TrainingError(
                 f"{name} has no projector and would see nothing without hints: give --adapter, or --hints both."
             )
@@ -116,6 +116,11 @@ class MindAnswerer:
 @torch.inference_mode()
 def log_likelihoods(model: JnanaForConditionalGeneration, prompt: Prompt, answers: Sequence[Sequence[int]]) -> torch.Tensor:
     """(answers,) float32: log-probability of each answer's ids after the prompt. The prompt is read once for all of them."""
+    with contextlib.nullcontext() if prompt.adapted else switched_off(model):
+        return _log_likelihoods(model, prompt, answers)
+
+
+def _log_likelihoods(model: JnanaForConditionalGeneration, prompt: Prompt, answers: Sequence[Sequence[int]]) -> torch.Tensor:
     seen = {} if prompt.vision_features is None else {"vision_features": prompt.vision_features}
     read = model(input_ids=prompt.input_ids, use_cache=True, logits_to_keep=1, **seen)
     width = max(len(ids) for ids in answers)

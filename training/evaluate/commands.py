@@ -6,12 +6,24 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from model.presets import get_preset
 from model.progress import progress
 from model.settings import WorkerSettings, read_settings
-from training.errors import Mistakes
+from model.shelf import chosen
+from model.weights import WeightsError
+from training.errors import Mistakes, TrainingError
 from training.evaluate import lmms as lmms_eval
 from training.evaluate.answerer import Answerer, MindAnswerer
 from training.evaluate.run import Request, evaluate
+
+
+def adapter_of(name_or_path: str | None, model: str) -> Path | None:
+    """The adapter that is meant; None given: the one that `jnana serve` would load. Raises TrainingError."""
+    settings = _settings()
+    try:
+        return chosen(settings.adapter if name_or_path is None else name_or_path, get_preset(model), settings.home)
+    except (WeightsError, ValueError) as error:
+        raise TrainingError(str(error)) from error
 
 
 def measure(request: Request) -> str:

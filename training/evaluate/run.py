@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from model.files import sha256
+from model.files import MANIFEST, sha256
 from training.errors import TrainingError
 from training.evaluate import baselines, captions, chat
 from training.evaluate.answerer import Answerer, Hints
@@ -71,8 +71,6 @@ def evaluate(request: Request, load: Load) -> str:
     """Ask, count, write; the text of results.md. What was answered before is not asked again. Raises TrainingError."""
     if request.hints == "only":
         request = replace(request, adapter=None)
-    if request.adapter is not None and not request.adapter.exists():
-        raise TrainingError(f"There is no adapter {request.adapter}.")
     if request.task == "chat":
         return _chat(request, load)
     task = TASKS[request.task]
@@ -115,8 +113,7 @@ def _about(request: Request) -> dict[str, str]:
 
 def _content(path: Path) -> str:
     """A name for what an adapter holds: one that was trained on gives other answers."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return f"{path.name}, sha256 {' '.join(sha256(file)[:8] for file in files)}"
+    return f"{path.name}, sha256 {sha256(path / MANIFEST)[:16]}"
 
 
 def _ask(request: Request, task: Task, asked: Asked, about: dict[str, str], load: Load) -> list[Column]:
