@@ -155,6 +155,7 @@ _later("model.cli", "models", "The presets: where their weights are, size, licen
 _later("model.cli", "adapters", "What training made of a preset: which there are, which is loaded; merge, export, import.")
 _later("training.cli", "train", "Make the mind: pretrain, align, instruct, and plan what that costs.")
 _later("training.cli", "data", "What training learns from: check it, prepare it.")
+_later("training.cli", "evaluate", "How good a mind is, beside what can be had without looking.")
 _later("training.cli", "report", "Curves, samples, settings and cost of a training run as one page.")
 _later("training.cli", "runs", "The training runs in a folder: stage, steps, loss, state.")
 

@@ -191,6 +191,10 @@ class Mind:
         """Tokens each text costs inside a message."""
         return [len(self._writer.text_ids(text)) for text in texts]
 
+    def answer_ids(self, text: str) -> list[int]:
+        """Ids of an answer as the model writes it, with what ends it: to ask how likely that answer is."""
+        return self._writer.answer_ids(text)
+
     def _turn(self, message: Message, pictures: int, hints: Sequence[str]) -> Turn:
         """A message for the template: placeholders first, as in the original, then hints, then the words."""
         words = " ".join(part.strip() for part in message.parts if isinstance(part, str) and part.strip())

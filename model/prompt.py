@@ -104,6 +104,16 @@ class PromptWriter:
         last = max((place for place, one in enumerate(learnt) if one), default=-1)
         return written[: last + 1], learnt[: last + 1]
 
+    def answer_ids(self, text: str) -> list[int]:
+        """Ids of an answer as the model writes it after `write`, and the first one of what the template has behind it."""
+        ids: list[int] = []
+        for piece, turn in self._pieces([Turn("user", ("",)), Turn("assistant", (text,))], add_generation_prompt=False):
+            if turn is None and ids:
+                return [*ids, *piece[:1]]
+            if turn is not None and turn.role == "assistant":
+                ids = piece
+        return ids
+
     def _pieces(self, turns: Sequence[Turn], *, add_generation_prompt: bool) -> Iterator[tuple[list[int], Turn | None]]:
         """The template's text (None) and the contents of the turns, in order, each as ids."""
         slots: list[Turn] = []

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -104,6 +104,61 @@ def validate_data(
         if report is not None:
             write(found, report)
     raise typer.Exit(0 if found.good else FAILED)
+
+
+@app.command()
+def evaluate(
+    task: Annotated[
+        Literal["captions", "vqa", "pope", "gqa", "easy-vqa", "photos", "chat", "lmms"],
+        typer.Argument(help="What to measure; lmms: how lmms-eval asks our server."),
+    ],
+    model: Annotated[str, typer.Option(help="Preset of `jnana models`.")] = "pocket",
+    adapter: Annotated[
+        str | None, typer.Option(help="Name or folder of one, or none; left out: the one that is served.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="The test set's questions, or captions, as published.")] = None,
+    annotations: Annotated[Path | None, typer.Option(help="VQA's answers.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the pictures; the file's own if left out.")] = None,
+    train: Annotated[Path | None, typer.Option(help="Training file like --file, to fit the baselines on.")] = None,
+    train_annotations: Annotated[Path | None, typer.Option(help="VQA's answers to it.")] = None,
+    first: Annotated[int | None, typer.Option(min=1, help="Only so many questions; more can follow later.")] = None,
+    blind: Annotated[bool, typer.Option(help="Also ask without the picture.")] = True,
+    hints: Annotated[
+        Literal["none", "only", "both"], typer.Option(help="none: the projector alone; only: the hints, without the adapter.")
+    ] = "both",
+    prompt: Annotated[str | None, typer.Option(help="What is asked of every picture, or stands behind every question.")] = None,
+    choose: Annotated[
+        bool | None, typer.Option("--choose/--write", help="Take the likeliest of the file's answers, or what is written.")
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder for answers and results; a stopped evaluation goes on there.")] = None,
+) -> None:
+    """How good a mind is: captions, questions, photos, chat, each figure beside what can be had without looking."""
+    with sentences():
+        from training.evaluate.commands import adapter_of, lmms, measure
+        from training.evaluate.run import Request
+
+        if task == "lmms":
+            print(lmms(model))
+            return
+        tuned = adapter_of(adapter, model)
+        folder = to or Path("evaluations", "-".join([task, model, tuned.name if tuned else "base", hints]))
+        request = Request(
+            task,
+            model,
+            folder,
+            adapter=tuned,
+            hints=hints,
+            file=file,
+            annotations=annotations,
+            images=images,
+            train=train,
+            train_annotations=train_annotations,
+            first=first,
+            blind=blind,
+            prompt=prompt,
+            choose=choose,
+        )
+        print(measure(request), f"Answers and results: {folder}", sep="\n")
 
 
 @contextlib.contextmanager

@@ -121,13 +121,13 @@ class Run:
     @classmethod
     def create(cls, folder: Path, config: RunConfig, info: RunInfo) -> Self:
         """A new run, locked until `close`. Raises TrainingError: the folder is a run or in use, or cannot be written."""
-        with _disk(folder), contextlib.ExitStack() as undo:
+        with disk_explained(folder), contextlib.ExitStack() as undo:
             folder.mkdir(parents=True, exist_ok=True)
             lock = undo.enter_context(_locked(folder))
             _require_no_run(folder)
-            _write(folder / METRICS, "")  # a process may have been killed before run.json was there
-            _write(folder / CONFIG, dump(config))
-            _write(folder / INFO, info.model_dump_json(indent=1) + "\n")
+            write_whole(folder / METRICS, "")  # a process may have been killed before run.json was there
+            write_whole(folder / CONFIG, dump(config))
+            write_whole(folder / INFO, info.model_dump_json(indent=1) + "\n")
             undo.pop_all()
         return cls(folder, info, lock)
 
@@ -148,7 +148,7 @@ class Run:
     def resume(cls, folder: Path) -> Self:
         """A run to go on with, locked until `close`. Raises TrainingError: as `open`, or another process has it."""
         run = cls.open(folder)
-        with _disk(folder):
+        with disk_explained(folder):
             run._lock = _locked(folder)
         return run
 
@@ -173,10 +173,10 @@ class Run:
 
     def append(self, metric: AnyMetric) -> None:
         """Write one line; it is with the system when this returns, so that a killed process loses at most the line itself."""
-        with _disk(self.folder):
+        with disk_explained(self.folder):
             if self._metrics is None:
                 self._require_lock()
-                _cut_tail(self.folder / METRICS)
+                cut_tail(self.folder / METRICS)
                 self._metrics = (self.folder / METRICS).open("a", buffering=1, encoding="utf-8")
             try:
                 self._metrics.write(metric.model_dump_json() + "\n")
@@ -214,8 +214,8 @@ class Run:
                     lost += float(values["seconds"])
             except (ValueError, KeyError, TypeError):
                 raise TrainingError(f"{self.folder / METRICS}, line {number} is damaged: delete the line.") from None
-        with _disk(self.folder):
-            _write(self.folder / METRICS, "".join(kept))
+        with disk_explained(self.folder):
+            write_whole(self.folder / METRICS, "".join(kept))
         return lost
 
     def is_running(self) -> bool:
@@ -316,7 +316,7 @@ def _require_no_run(folder: Path) -> None:
         raise TrainingError(f"{folder} holds a run already: resume it, or name another folder.")
 
 
-def _cut_tail(path: Path) -> None:
+def cut_tail(path: Path) -> None:
     """Drop a last line that was not written to its end; the next one would be glued to it."""
     with path.open("ab+") as stream:
         at = stream.seek(0, os.SEEK_END)
@@ -331,7 +331,7 @@ def _cut_tail(path: Path) -> None:
         stream.truncate(at)
 
 
-def _write(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """Replace a file in one step."""
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8") as stream:
@@ -342,7 +342,7 @@ def _write(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _disk(folder: Path) -> Iterator[None]:
+def disk_explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
