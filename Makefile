@@ -15,6 +15,7 @@ run: setup
 
 ## make test    set up, run the whole test suite
 test: setup
+	@.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements/evaluate.txt
 	@exec .venv/bin/python -m pytest
 
 ## make setup   .venv with pinned, hashed packages and the pocket weights
@@ -36,6 +37,8 @@ format: setup
 lock:
 	uv pip compile pyproject.toml --extra bot --extra model --extra training --extra dev --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-package torch --no-header --upgrade --output-file requirements/lock.txt
+	uv pip compile pyproject.toml --extra evaluate --constraint requirements/lock.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade --output-file requirements/evaluate.txt
 
 ## make clean   remove what set-up made (.venv); your data folder stays
 clean:
