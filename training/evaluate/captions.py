@@ -66,7 +66,7 @@ def _library_scores(questions: Sequence[Question], answers: Sequence[str]) -> li
 
 def cider_d(written: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """CIDEr-D x 100 (https://arxiv.org/abs/1411.5726) of texts whose tokens stand between spaces."""
-    from pycocoevalcap.cider.cider import Cider  # type: ignore[import-untyped,unused-ignore]
+    from pycocoevalcap.cider.cider import Cider
 
     right = {at: list(texts) for at, texts in enumerate(references)}
     mean, _ = Cider().compute_score(right, {at: [text] for at, text in enumerate(written)})
