@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
@@ -15,7 +14,6 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    BitsAndBytesConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -29,7 +27,7 @@ from model.modeling import JnanaForConditionalGeneration
 from model.presets import ORIGINAL_TEMPLATE, Precision, Preset, get_preset
 from model.projector import Projector
 from model.prompt import PromptWriter, Turn
-from model.quantize import Placement
+from model.quantize import Placement, nf4
 from model.vision import Preprocessing
 from model.weights import PreparedWeights, Progress, prepare
 from training.config import Align, Instruct
@@ -80,9 +78,8 @@ def load_base(run: Align | Instruct, home: Path, device: torch.device, progress:
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
     with quiet():
         quantised = isinstance(run, Instruct) and run.quantize is not None
-        text = AutoModelForCausalLM.from_pretrained(
-            weights.language, local_files_only=True, **_language(device, dtype, quantised)
-        )
+        how = nf4(device) if quantised else {"dtype": dtype, "device_map": {"": device}}
+        text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **how)
         tower = load_tower(weights.tower, Placement(device, dtype, {}))
     projector = _projector(run, start, tower, text)
     model = JnanaForConditionalGeneration.assemble(
@@ -93,10 +90,7 @@ def load_base(run: Align | Instruct, home: Path, device: torch.device, progress:
     if run.gradient_checkpointing:
         text.activation_checkpointing_enable({"use_reentrant": False})
     model.generation_config.eos_token_id = list(writer.stop_token_ids)
-    preprocess = Preprocessing.for_tower(tower.config)
-    if run.pictures.fit != "preset":
-        preprocess = replace(preprocess, fit=run.pictures.fit, crop_fraction=1.0)
-    return Base(preset, weights, model, writer, preprocess, start)
+    return Base(preset, weights, model, writer, Preprocessing.for_tower(tower.config, run.pictures.fit), start)
 
 
 def save_adapter(base: Base, run: Align | Instruct, folder: Path, facts: Facts) -> None:
@@ -151,15 +145,6 @@ def _for_training(preset: Preset, template: str) -> Preset:
     """With the template that adapters bring along; the word on photos is for models that only read hints."""
     text = ORIGINAL_TEMPLATE if template == "original" else preset.adapter_template or preset.chat_template
     return replace(preset, chat_template=text, photo_prompt=None)
-
-
-def _language(device: torch.device, dtype: torch.dtype, quantised: bool) -> dict[str, Any]:
-    if not quantised:
-        return {"dtype": dtype, "device_map": {"": device}}
-    nf4 = BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-    )
-    return {"dtype": dtype, "device_map": {"": device}, "quantization_config": nf4}
 
 
 def _without_dropout(text: PreTrainedModel) -> None:

@@ -73,7 +73,30 @@ def test_stage_two_starts_from_stage_one(pocket_home: Path, captions: Path, talk
     start = ["--set", f"start={aligned / 'artefact'}"]
     done = jnana(pocket_home, "train", "instruct", "smoke", "--run", str(instructed), *data("llava", talks), *start)
     assert done.returncode == 0, done.stderr
-    assert (instructed / "artefact").is_dir()
+    shown = jnana(pocket_home, "adapters", "check", str(instructed / "artefact"))
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    card = json.loads((instructed / "artefact" / "card.json").read_text())
+    assert (card["stage"], card["preset"], card["text_only"]) == ("instruct", "pocket", "base")
+    assert card["parent"]
+
+
+@pytest.mark.pocket
+def test_stage_zero_from_text_to_a_model(pocket_home: Path, tmp_path: Path) -> None:
+    tokenizer, text = pocket_home / "models" / "pocket" / "language", tmp_path / "text"
+    for number in range(8):
+        (tmp_path / f"{number}.txt").write_text(f"Chapter {number}. " + "All happy families are alike. " * 60)
+    sources = [str(path) for path in sorted(tmp_path.glob("*.txt"))]
+    made = jnana(
+        tmp_path, "data", "tokenize", *sources, "--tokenizer", str(tokenizer), "--to", str(text), "--validation", "0.3"
+    )
+    assert made.returncode == 0, made.stderr
+    where = {"train": text / "train", "validation": text / "validation", "tokenizer": tokenizer}
+    changes = [part for key, path in where.items() for part in ("--set", f"data.{key}={path}")]
+    done = jnana(tmp_path, "train", "pretrain", "smoke", "--run", str(tmp_path / "run"), *changes, "--set", "threads=1")
+    assert done.returncode == 0, done.stderr
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        path.name for path in (tmp_path / "run" / "artefact").iterdir()
+    }
 
 
 def test_mistakes_are_told_all_at_once_and_nothing_begins(tmp_path: Path) -> None:
