@@ -162,7 +162,7 @@ def _classes(shop: Workshop, words: wordnet.WordNet, home: Path) -> list[Row]:
         maps = eyes.maps(
             [shop.to / name for name in pictures], lambda done: shop.progress("Looking at pictures", done, len(pictures))
         )
-        write_lines(folder / "wallpapers.jsonl", distil.named(photographs, maps, eyes, classes, questioner))
+        write_lines(folder / "wallpapers.jsonl", distil.named(photographs, maps[: len(photographs)], eyes, classes, questioner))
         distil.write_classes(folder, "classes", eyes, maps, classes, questioner, shop.progress)
 
     folder = shop.part("classes", make)
