@@ -174,7 +174,7 @@ def test_every_answer_about_a_class_is_true(tmp_path: Path) -> None:
     for one in classes:
         for seed in range(60):
             turns = questioner.turns(one, random.Random(seed))  # noqa: S311
-            assert len(turns) == 1 + TURNS
+            assert len(turns) == 1 + (TURNS if questioner.categories(one) else 1)
             for question, answer in turns[1:]:
                 asked = [name for name in CATEGORIES if f" {name}?" in question or f" {name} " in question]
                 if answer in answers:
@@ -184,7 +184,7 @@ def test_every_answer_about_a_class_is_true(tmp_path: Path) -> None:
                 else:
                     assert answer == f"A {one.name}."
                     assert asked[:1] == list(questioner.categories(one))
-    assert 0.8 < answers["Yes."] / answers["No."] < 1.25
+    assert 1.2 < answers["Yes."] / answers["No."] < 2.2, "more than half where yes is possible"
     assert questioner.captions(classes[0]) == ("A hound.", "A photo of a hound.")
 
 

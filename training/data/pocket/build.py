@@ -141,8 +141,9 @@ def _photographs(shop: Workshop) -> list[Row]:
         packages = [shop.package(package) for package in wallpapers.PACKAGES]
         save(shop.watched("Cutting wallpapers", wallpapers.examples(*packages), 350), folder)
 
-    photographs = sorted(shop.part("wallpapers", cut).glob("*.png"))
-    scenes_row = _drawn(shop, "scenes", (tuxpaint.PACKAGE,), 700, lambda package: scenes.examples(package, photographs))
+    cuts = sorted(shop.part("wallpapers", cut).glob("*.png"))
+    surroundings = [path for path in cuts if not path.name.startswith(wallpapers.OBJECTS)]
+    scenes_row = _drawn(shop, "scenes", (tuxpaint.PACKAGE,), 700, lambda package: scenes.examples(package, surroundings))
     _put_together(shop.to, "scenes", read_lines(shop.to / "scenes" / RECORDS))
     return [scenes_row]
 

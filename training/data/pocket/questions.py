@@ -58,13 +58,17 @@ ASK_WHETHER = (
 ASK_KIND = ("What kind of {category} is this?", "What kind of {category} is in the photo?", "Which {category} is this?")
 
 TURNS = 3
-"""Questions about a picture after the first one."""
+"""Questions about a picture after the first one; about a class without a category only one, whose answer can only be no."""
 
 KIND_PART = 0.25
 """Of them, where the class has a category: what kind it is."""
 
-YES_PART = 0.5
-"""Of the others, where the class has a category: those whose answer is yes."""
+YES_PART = 0.63
+"""Of the others, where the class has a category: those whose answer is yes; over all classes that makes half of them."""
+
+
+RARELY = 0.5
+"""Added to the weight of each category."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,9 @@ class Questioner:
             above = wordnet.above(one.synset)
             self._in[one.number] = [name for name, (root, _) in roots.items() if root in above]
             self._out[one.number] = [name for name, pair in roots.items() if not above & set(pair)]
+        self._weight = {name: sum(1 / len(own) for own in self._in.values() if name in own) for name in CATEGORIES}
+        """How often a category is the one with the answer yes; as often it is asked about where the answer is no, or the
+        name of the category alone would give the answer away."""
 
     def categories(self, one: Class) -> Sequence[str]:
         """What a class belongs to, of the categories that are asked for."""
@@ -101,18 +108,23 @@ class Questioner:
         return plain, f"A photo of {lower_article(plain)}"
 
     def turns(self, one: Class, chance: random.Random) -> list[tuple[str, str]]:
-        """What it is, then TURNS questions: what kind it is, and yes as often as no where both are possible."""
+        """What it is, then TURNS questions: what kind it is, and yes as often as no."""
         answer = self.captions(one)[0]
         said = [(chance.choice(QUESTIONS), answer)]
+        own, out = self._in[one.number], self._out[one.number]
+        if not own:
+            return [*said, (self._whether(self._weighted(out, chance), chance), "No.")]
         for _ in range(TURNS):
-            own = self._in[one.number]
-            if own and chance.random() < KIND_PART:
+            if chance.random() < KIND_PART:
                 said.append((chance.choice(ASK_KIND).format(category=chance.choice(own)), answer))
+            elif chance.random() < YES_PART:
+                said.append((self._whether(chance.choice(own), chance), "Yes."))
             else:
-                yes = bool(own) and chance.random() < YES_PART
-                category = chance.choice(own if yes else self._out[one.number])
-                said.append((self._whether(category, chance), "Yes." if yes else "No."))
+                said.append((self._whether(self._weighted(out, chance), chance), "No."))
         return said
+
+    def _weighted(self, categories: Sequence[str], chance: random.Random) -> str:
+        return chance.choices(categories, [self._weight[name] + RARELY for name in categories])[0]
 
     def _whether(self, category: str, chance: random.Random) -> str:
         return chance.choice(ASK_WHETHER).format(a=lower_article(self._english.sentence(category)).rstrip("."))

@@ -59,6 +59,7 @@ def plain(line: str) -> str | None:
     """The sentence of a stamp if it names what is seen: not a rule, an exclamation or a lesson."""
     sentence = re.split(r"(?<=[.!?])\s|\s?[—–]\s?|, also called|, from | called | resembles |, a ", line.strip())[0]
     sentence = re.sub(r"\s*\(.*?\)", "", sentence).replace("“", "").replace("”", "").replace("’", "'").strip(" .")
+    sentence = re.sub(r"'(\w+)'", r"\1", sentence)
     words = sentence.split()
     if not words or len(words) > LONGEST or re.search(r"[!?\d=%]| is | are | means | has | for the ", sentence):
         return None

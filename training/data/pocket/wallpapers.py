@@ -57,6 +57,11 @@ PHOTOGRAPHS = (
 )  # fmt: skip
 """Of all files of these packages; the others are drawn or computed. Chosen by looking at them."""
 
+OBJECTS = (
+    "ColorfulCups", "Dragonfly_by", "LadyBird", "Picture_", "Wine_by", "free_by", "friends_by", "life_by",
+)  # fmt: skip
+"""Of them, those that show something themselves, and are no surroundings for something else."""
+
 SMALLER = 9
 """Cuts of each photograph besides the middle square."""
 
