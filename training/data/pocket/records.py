@@ -56,6 +56,13 @@ def question_for(image: str) -> str:
     return QUESTIONS[digest(image) % len(QUESTIONS)]
 
 
+def lower_article(sentence: str) -> str:
+    """'A tabby cat.' -> 'a tabby cat.', for the middle of a sentence; names keep their capital."""
+    first = sentence.split(" ", 1)[0]
+    plain = first in ("A", "An", "The") or first.rstrip(".").isalpha()
+    return f"{sentence[0].lower()}{sentence[1:]}" if plain else sentence
+
+
 def asked(record: Captioned) -> Conversation:
     """A caption as the answer to a question."""
     image = str(record["image"])

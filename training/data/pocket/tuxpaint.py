@@ -33,28 +33,33 @@ LONGEST = 9
 """Words of a sentence; longer ones explain instead of naming what is seen."""
 
 
-def examples(package: Path) -> Iterator[Drawn]:
-    """The stamps whose sentence says what they show, in order of their paths."""
-    stamps = package / "usr/share/tuxpaint/stamps"
-    for path in sorted(stamps.rglob("*.png")):
-        name = path.relative_to(stamps).with_suffix("").as_posix()
+def stamps(package: Path) -> Iterator[tuple[str, Path, str]]:
+    """Name, picture and caption of the stamps whose sentence says what they show, in order of their paths."""
+    folder = package / "usr/share/tuxpaint/stamps"
+    for path in sorted(folder.rglob("*.png")):
+        name = path.relative_to(folder).with_suffix("").as_posix()
         text = path.with_suffix(".txt")
         if name.startswith(SIGNS) or not text.is_file():
             continue
-        first = text.read_text("utf-8", errors="replace").split("\n", 1)[0]
-        caption = plain(first)
-        if caption is None:
-            continue
+        caption = plain(text.read_text("utf-8", errors="replace").split("\n", 1)[0])
+        if caption is not None:
+            yield name.replace("/", "-"), path, caption
+
+
+def examples(package: Path) -> Iterator[Drawn]:
+    """The stamps as pictures on white."""
+    for name, path, caption in stamps(package):
         with Image.open(path) as picture:
             square = squared(picture)
         if square is not None:
-            yield Drawn(name.replace("/", "-"), square, (caption,))
+            yield Drawn(name, square, (caption,))
 
 
 def plain(line: str) -> str | None:
     """The sentence of a stamp if it names what is seen: not a rule, an exclamation or a lesson."""
     sentence = re.split(r"(?<=[.!?])\s|\s?[—–]\s?|, also called|, from | called | resembles |, a ", line.strip())[0]
     sentence = re.sub(r"\s*\(.*?\)", "", sentence).replace("“", "").replace("”", "").replace("’", "'").strip(" .")
+    sentence = re.sub(r"'(\w+)'", r"\1", sentence)
     words = sentence.split()
     if not words or len(words) > LONGEST or re.search(r"[!?\d=%]| is | are | means | has | for the ", sentence):
         return None

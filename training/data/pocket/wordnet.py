@@ -24,7 +24,7 @@ PACKAGE = DataPackage(
 )
 
 OTHERS = ("verb", "adj", "adv")
-ENDINGS = (("ies", "y"), ("ves", "f"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("ses", "s"), ("s", ""))
+ENDINGS = (("ies", "y"), ("oes", "o"), ("ves", "f"), ("ches", "ch"), ("shes", "sh"), ("xes", "x"), ("ses", "s"), ("s", ""))
 """How regular plurals lose their number (morphy(7WN))."""
 VERB_ENDINGS = (("ing", ""), ("ing", "e"), ("ed", ""), ("ed", "e"))
 

@@ -1,0 +1,49 @@
+"""The pocket preset's tower at work on the pictures of a data folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import AutoModel
+
+from model.presets import get_preset
+from model.vision import EfficientNetLiteModel, Preprocessing
+from model.weights import WeightsError, prepare
+from training.data.packages import Progress
+from training.data.pocket.classes import Classifier, Maps
+from training.errors import TrainingError
+
+BATCH = 16
+"""Pictures at a time."""
+
+
+class Eyes:
+    """Tower, its classifier and the names of its classes. Raises TrainingError when the weights are not there."""
+
+    def __init__(self, home: Path, progress: Progress) -> None:
+        try:
+            folder = prepare(get_preset("pocket"), home, progress).tower
+        except WeightsError as error:
+            raise TrainingError(str(error)) from error
+        self._tower: EfficientNetLiteModel = AutoModel.from_pretrained(folder).eval()
+        self._square = Preprocessing.for_tower(self._tower.config)
+        self.labels: dict[int, str] = {int(number): str(label) for number, label in self._tower.config.id2label.items()}
+        head = self._tower.classifier
+        self.classifier = Classifier(head.weight.detach(), head.bias.detach())
+
+    def maps(self, pictures: Sequence[Path], seen: Callable[[int], None]) -> Maps:
+        """(pictures, cells, channels) float16; `seen` hears how many pictures are done."""
+        found = []
+        for start in range(0, len(pictures), BATCH):
+            batch = []
+            for path in pictures[start : start + BATCH]:
+                with Image.open(path) as picture:
+                    batch.append(picture.convert("RGB"))
+            with torch.inference_mode():
+                found.append(self._tower(self._square(batch)).last_hidden_state.half().numpy())
+            seen(start + len(batch))
+        return np.concatenate(found)
