@@ -12,6 +12,16 @@ LIBRARY_LEVEL = logging.WARNING
 """Other people's libraries (uvicorn, transformers) are heard from this level on."""
 
 
+class _Stderr:
+    """Whatever standard error is when a line is written: progress bars and tests replace it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def configure(level: str, form: Literal["console", "json"]) -> None:
     """Log to standard error; standard output is for what a command was asked for."""
     renderer: structlog.types.Processor = (
@@ -28,7 +38,7 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Stderr())  # type: ignore[arg-type]  # print needs no more,
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=LIBRARY_LEVEL, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")

@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from model.logs import configure
+from model.settings import read_settings
 from training.config import STAGES, Align, Instruct, Pretrain, Stage, find, load
 from training.errors import Mistakes, TrainingError
 
@@ -41,7 +43,6 @@ def pocket_data(
     from rich.console import Console
 
     from model.progress import progress
-    from model.settings import read_settings
     from training.data.packages import DEBIAN_MIRRORS
     from training.data.pocket.build import build, table
 
@@ -56,6 +57,13 @@ def pocket_data(
 
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
+
+
+@app.callback()
+def _logs() -> None:
+    """Making the mind."""
+    settings, _ = read_settings()
+    configure(settings.log_level if settings else "info", settings.log_format if settings else "console")
 
 
 StageName = Annotated[Stage, typer.Argument(help="pretrain, align or instruct.")]

@@ -187,7 +187,8 @@ def test_shards_are_opened_with_their_tokenizer(tmp_path: Path) -> None:
     ]
 
 
-def test_the_command(tmp_path: Path, good: Files) -> None:
+def test_the_command(tmp_path: Path, good: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.stages.measure", lambda run: None)  # the preset's tokenizer has a test of its own
     picture(tmp_path / "a.png")
     train = captioned(tmp_path / "c.jsonl", ["a.png"] + ["no.png"] * 30)
     preset = tmp_path / "run.yaml"
