@@ -1,6 +1,6 @@
 """Stage 1: the projector learns to say pictures in the language model's words, from captions. Everything else is frozen.
 
-    jnana train align pocket --run runs/align
+    jnana train align pocket --to runs/align
 
 One teacher-forced pass over `<pictures> caption image:<caption><eos>` (original) or the chat template (chat) is the same
 computation as the original's loop over tokens, which ran the model once for every token of a caption; benchmarks/align.py
@@ -43,7 +43,7 @@ def build(
         base,
         *sets,
         order="buckets" if run.template == "chat" else "random",
-        fingerprint=fingerprint,
+        fingerprint=f"{fingerprint}-{base.identity}",
         groups=parameter_group(base.projector, weight_decay=run.optimizer.weight_decay),
         save=partial(save_adapter, base, run),
     )

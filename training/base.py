@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,10 +55,19 @@ class Base:
         assert projector is not None  # noqa: S101 - `load_base` always gives one
         return projector
 
+    @property
+    def identity(self) -> str:
+        """Of everything frozen, and of what training goes on from: a run does not go on with others."""
+        start = self.start.sha256 if self.start is not None else ""
+        parts = (self.weights.sha256("language"), self.weights.sha256("tower"), start, self.writer.chat_template)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
     def cache(self, folder: Path) -> FeatureCache:
         """Where features of this tower, layer and fit are kept below `folder`."""
         tower = sha256(self.weights.tower / MANIFEST)[:16]
-        name = f"{tower}-layer{self.model.config.vision_feature_layer}-{self.preprocess.fit}"
+        looks = self.model.model.vision_tower
+        dtype = str(looks.dtype).removeprefix("torch.")
+        name = f"{tower}-layer{self.model.config.vision_feature_layer}-{self.preprocess.fit}-{dtype}"
         return FeatureCache(folder / name, self.preset.image_tokens, self.model.model.vision_tower.config.hidden_size)
 
     @torch.inference_mode()
@@ -75,6 +85,8 @@ def load_base(run: Align | Instruct, home: Path, device: torch.device, progress:
     """
     preset, weights, writer = load_writer(run, home, progress)
     start = open_fitting(run.start, preset, weights, precision_of(run)) if run.start is not None else None
+    if start is not None:
+        _require_same_looks(run, start)
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32
     with quiet():
         quantised = isinstance(run, Instruct) and run.quantize is not None
@@ -91,6 +103,16 @@ def load_base(run: Align | Instruct, home: Path, device: torch.device, progress:
         text.activation_checkpointing_enable({"use_reentrant": False})
     model.generation_config.eos_token_id = list(writer.stop_token_ids)
     return Base(preset, weights, model, writer, Preprocessing.for_tower(tower.config, run.pictures.fit), start)
+
+
+def _require_same_looks(run: Align | Instruct, start: Adapter) -> None:
+    """A projector reads one layer of one kind of squares. Raises TrainingError: this run shows it others."""
+    tower, wanted = start.card.tower, run.pictures
+    if (tower.layer, tower.fit) != (wanted.layer, wanted.fit):
+        raise TrainingError(
+            f"{start.folder} was trained on layer {tower.layer} with fit {tower.fit}, and this run looks at layer "
+            f"{wanted.layer} with fit {wanted.fit}: --set pictures.layer={tower.layer} --set pictures.fit={tower.fit}."
+        )
 
 
 def save_adapter(base: Base, run: Align | Instruct, folder: Path, facts: Facts) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.checkpoint.state_dict import (
@@ -79,7 +80,9 @@ def save(
             save_file(_flat(moments), folder / OPTIMIZER)
             (folder / STATE).write_text(json.dumps(asdict(state), indent=1) + "\n")
             write_manifest(folder, {}, lambda count: None)
-        for step in steps(checkpoints)[keep:]:
+        there = steps(checkpoints)
+        damaged = [step for step in there if step > state.step]  # it was gone on from the one before
+        for step in [*damaged, *[step for step in there if step <= state.step][keep:]]:
             shutil.rmtree(folder_of(checkpoints, step))
 
 
@@ -116,6 +119,12 @@ def newest(checkpoints: Path) -> tuple[Path, State] | None:
 def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Put a checkpoint's weights and moments into a model and an optimizer that were made as for a new run."""
     weights: dict[str, Any] = dict(load_file(folder / TRAINED))
+    names = {_plain(name) for name, parameter in model.named_parameters() if parameter.requires_grad}
+    if weights.keys() != names:
+        raise TrainingError(
+            f"{folder} holds other weights than this run trains ({len(weights.keys() ^ names)} names differ): it was made by "
+            "another version of Jñāna or of transformers. Start with another run folder."
+        )
     set_model_state_dict(model, weights, options=_options(strict=False))
     moments: dict[str, Any] = get_optimizer_state_dict(model, optimizer)  # the form; what it holds is replaced
     for key, value in load_file(folder / OPTIMIZER).items():
@@ -141,10 +150,10 @@ def _plain(name: str) -> str:
 def _explained(checkpoints: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in NO_SPACE:
+    except (OSError, SafetensorError) as error:  # safetensors has its own error, with the system's words
+        if getattr(error, "errno", None) in NO_SPACE or "No space left" in str(error) or "File too large" in str(error):
             raise TrainingError(
                 f"The disk with {checkpoints} is full: make room and give the same command again; it goes on from the last "
                 "checkpoint."
             ) from error
-        raise TrainingError(f"Checkpoints cannot be kept in {checkpoints}: {error.strerror}.") from error
+        raise TrainingError(f"Checkpoints cannot be kept in {checkpoints}: {error}.") from error

@@ -17,6 +17,7 @@ import typer
 
 from model.logs import configure
 from model.settings import read_settings
+from model.weights import WeightsError
 from training.config import STAGES, Align, Instruct, Pretrain, Stage, find, load
 from training.errors import Mistakes, TrainingError
 
@@ -68,7 +69,7 @@ def _logs() -> None:
 
 StageName = Annotated[Stage, typer.Argument(help="pretrain, align or instruct.")]
 Preset = Annotated[str, typer.Argument(help="A preset's name, or the path of a .yaml file.")]
-RunFolder = Annotated[Path, typer.Option("--run", help="Folder of the run; one that was begun there goes on.")]
+RunFolder = Annotated[Path, typer.Option("--to", help="Folder of the run; one that was begun there goes on.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the preset's; may be repeated.")]
 SkipBad = Annotated[bool, typer.Option(help="Leave out records that cannot be trained on, instead of refusing to start.")]
 
@@ -200,7 +201,7 @@ def sentences() -> Iterator[None]:
     """An expected failure becomes its sentence and an exit code."""
     try:
         yield
-    except TrainingError as error:
+    except (TrainingError, WeightsError) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(WRONG if isinstance(error, Mistakes) else FAILED) from None
     except KeyboardInterrupt:
@@ -252,9 +253,11 @@ def instruct(preset: Preset, run: RunFolder, changes: Changes = None, skip_bad: 
 
 def _train(stage: Stage, preset: str, changes: list[str] | None, run: Path, *, skip_bad: bool) -> None:
     with sentences():
+        from training.metrics import FINISHED
         from training.stages import train as train_stage  # imports torch
 
-        train_stage(stage, preset, changes or [], run, skip_bad=skip_bad)
+        if train_stage(stage, preset, changes or [], run, skip_bad=skip_bad) != FINISHED:
+            raise typer.Exit(INTERRUPTED)
 
 
 @train.command()

@@ -76,7 +76,7 @@ class Run(Section):
     """What all stages have in common."""
 
     stage: Stage
-    seed: int = 1
+    seed: Annotated[int, Field(ge=0)] = 1
     steps: Positive | None = None
     """Optimizer steps; or give `epochs`."""
     epochs: Annotated[float, Field(gt=0)] | None = None
@@ -140,14 +140,19 @@ class TrainingData(Section):
 class Mindful(Run):
     """A stage that starts from a mind: a preset of `jnana models`."""
 
-    model: str
-    """pocket or phi2."""
+    model: Literal["pocket", "phi2"]
     data: TrainingData
     pictures: Pictures = Pictures()
     max_length: Positive
     """Tokens of an example, pictures included; longer ones are left out, never cut."""
     start: Path | None = None
     """Adapter artefact to start from."""
+
+    @model_validator(mode="after")
+    def _not_sharded(self) -> Self:
+        if self.fsdp:
+            raise ValueError("fsdp is for stage 0: the frozen model of stages 1 and 2 fits on every GPU")
+        return self
 
 
 class Align(Mindful):
@@ -259,7 +264,7 @@ def load(kind: type[R], path: Path, changes: Sequence[str] = ()) -> R:
         values = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise TrainingError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that is none
         raise TrainingError(f"The configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):
         raise TrainingError(f"The configuration {path} should be keys with values, such as `stage: align`.")
@@ -289,7 +294,7 @@ def _apply(values: dict[str, Any], change: str) -> None:
         at = inner
     try:
         at[last] = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise TrainingError(f"--set {change}: the value is not valid YAML.") from None
 
 

@@ -1,6 +1,6 @@
 """Stage 2: answering about pictures, from conversations. LoRA on the language model, and the projector goes on learning.
 
-    jnana train instruct pocket --run runs/instruct --set start=runs/align/artefact
+    jnana train instruct pocket --to runs/instruct --set start=runs/align/artefact
 
 Only answers and the token that ends each are learnt, of every turn of a conversation (template chat); the original flattened
 conversations into single questions, `<pictures>caption image:<question>end of question:<answer><eos>`. With `quantize: nf4` the
@@ -44,6 +44,15 @@ def build(
 ) -> MindTask:
     """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
     chosen = [[record for record in records if record.images or run.text_only == "adapter"] for records in (train, validation)]
+    if base.start is None or base.start.projector is None:
+        raise TrainingError("Stage 2 needs a trained projector: --set start=RUN/artefact of a stage 1.")
+    for which, records, kept in zip(("training", "validation"), (train, validation), chosen, strict=True):
+        if left_out := len(records) - len(kept):
+            log.info("conversations without a picture are left to the base model", of=which, left_out=left_out)
+        if not kept:
+            raise TrainingError(
+                f"No {which} conversation has a picture, and text_only=base leaves the others to the base model."
+            )
     rows = cache.fill([image for records in chosen for record in records for image in record.images], base.look, looked)
     sets = [
         MindExamples(_examples(run, base.writer, records, rows, which), cache)
@@ -55,7 +64,14 @@ def build(
         base.projector.requires_grad_(True)
         scale = run.projector_lr / run.optimizer.lr
         groups += parameter_group(base.projector, weight_decay=run.optimizer.weight_decay, lr_scale=scale)
-    return MindTask(base, *sets, order=run.order, fingerprint=fingerprint, groups=groups, save=partial(save_adapter, base, run))
+    return MindTask(
+        base,
+        *sets,
+        order=run.order,
+        fingerprint=f"{fingerprint}-{base.identity}",
+        groups=groups,
+        save=partial(save_adapter, base, run),
+    )
 
 
 def add_lora(run: Instruct, base: Base) -> nn.Module:

@@ -6,6 +6,7 @@ A step is a function of the weights, the seed and its number: batches (training/
 
 from __future__ import annotations
 
+import json
 import math
 import signal
 import threading
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from typing import Any
 import structlog
 import torch
 from accelerate import Accelerator
-from accelerate.utils import FullyShardedDataParallelPlugin, set_seed
+from accelerate.utils import FullyShardedDataParallelPlugin, InitProcessGroupKwargs, set_seed
+from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from training import checkpoint
 from training.config import Run
@@ -28,8 +31,10 @@ from training.errors import TrainingError
 from training.metrics import AnyMetric, Sample, Step, Validation
 from training.sampling import Sampler
 from training.schedule import learning_rate
-from training.task import Batch, Task
+from training.task import Batch, Facts, Task
 
+RANKS_WAIT = timedelta(hours=12)
+"""Before a rank takes the others for dead."""
 RECORDS_NAMED = 8
 """Of a batch whose loss is no number, in the message."""
 
@@ -87,7 +92,12 @@ class Loop:
         if state.fingerprint != self._task.fingerprint:
             raise TrainingError(f"The data changed since {folder} was written: put it back, or start with another run folder.")
         if state.settings != deciding(self._run):
-            raise TrainingError(f"{folder} was made with other settings: take those, or start with another run folder.")
+            changed = ", ".join(differing(state.settings, deciding(self._run)))
+            raise TrainingError(
+                f"{folder} was made with other settings ({changed}): take those, or start with another run folder."
+            )
+        if state.step > self.steps:
+            raise TrainingError(f"{folder} has {state.step} steps, and {self.steps} were asked for: raise steps or epochs.")
         checkpoint.restore(folder, self._module, self._optimizer.optimizer)
         self._step, self._tokens, self._answer_tokens = state.step, state.tokens, state.answer_tokens
         return self._step
@@ -105,6 +115,13 @@ class Loop:
         if saved != self._step:
             self._save()
         return "finished" if self._step == self.steps else "stopped"
+
+    def save_artefact(self, folder: Path, facts: Facts) -> None:
+        """On the main rank, with sharded weights gathered; the others wait."""
+        whole = checkpoint.trained_weights(self._module) if self._run.fsdp else None
+        if self._accelerator.is_main_process:
+            self._task.save(folder, facts, whole)
+        self._accelerator.wait_for_everyone()
 
     # --- One step ---
 
@@ -134,6 +151,8 @@ class Loop:
         if not math.isfinite(loss):
             raise TrainingError(self._not_a_number(losses))
         norm = self._clip()
+        if not math.isfinite(norm):
+            raise TrainingError(self._not_a_number(losses, "The gradient"))
         self._optimizer.step()
         self._optimizer.zero_grad()
         self._step += 1
@@ -178,7 +197,7 @@ class Loop:
         trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
         return float(self._accelerator.clip_grad_norm_(trained, math.inf if limit is None else limit))
 
-    def _not_a_number(self, losses: torch.Tensor) -> str:
+    def _not_a_number(self, losses: torch.Tensor, what: str = "The loss") -> str:
         """Names the records of the first micro-batch at fault; of this rank's, or of the whole step when others have it."""
         chosen = self._sampler.batch(self._step)
         size, rank, ranks = self._run.batch.micro, self._accelerator.process_index, self._accelerator.num_processes
@@ -189,7 +208,7 @@ class Loop:
                 break
         named = ", ".join(self._task.train.origin(example) for example in chosen[:RECORDS_NAMED])
         return (
-            f"The loss is no number in step {self._step + 1}, in the batch of: {named}. Nothing of this step was kept: look at "
+            f"{what} is no number in step {self._step + 1}, in the batch of: {named}. Nothing of this step was kept: look at "
             "these records, or lower optimizer.lr, and give the same command again."
         )
 
@@ -306,16 +325,21 @@ def new_accelerator(run: Run) -> Accelerator:
         raise TrainingError("fsdp shards a model over NVIDIA GPUs, and there is none here: set fsdp=false.")
     plugin = None
     if run.fsdp:
-        # Layer by layer: wrapped as a whole, every GPU would hold all weights at once.
-        layers = ["PhiDecoderLayer", "LlamaDecoderLayer"]
+        # Layer by layer: wrapped as a whole, every GPU would hold all weights at once. Losses and gradients stay fp32.
+        computed = torch.bfloat16 if run.precision == "bf16" else torch.float32
         plugin = FullyShardedDataParallelPlugin(
             fsdp_version=2,
             reshard_after_forward=True,
             auto_wrap_policy="transformer_based_wrap",
-            transformer_cls_names_to_wrap=layers,
+            transformer_cls_names_to_wrap=["PhiDecoderLayer"],
+            mixed_precision_policy=MixedPrecisionPolicy(
+                param_dtype=computed, reduce_dtype=torch.float32, output_dtype=torch.float32
+            ),
         )
     mixed = "bf16" if run.precision == "bf16" else "no"
-    return Accelerator(cpu=not has_cuda, mixed_precision=mixed, fsdp_plugin=plugin)
+    # Ranks wait while the main one looks at every picture, or writes a checkpoint of 33 GB.
+    patience = InitProcessGroupKwargs(timeout=RANKS_WAIT)
+    return Accelerator(cpu=not has_cuda, mixed_precision=mixed, fsdp_plugin=plugin, kwargs_handlers=[patience])
 
 
 def micro_batches(run: Run, ranks: int) -> int:
@@ -330,11 +354,14 @@ def micro_batches(run: Run, ranks: int) -> int:
 
 def total_steps(run: Run, examples: int) -> int:
     """Optimizer steps of a run; the last epoch is filled up to a whole batch."""
-    return run.steps if run.steps is not None else max(1, round((run.epochs or 0) * examples / run.batch.size))
+    return run.steps if run.steps is not None else max(1, math.ceil((run.epochs or 0) * examples / run.batch.size))
 
 
-MAY_CHANGE = frozenset({"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile"})
-"""Keys that decide nothing about what is learnt, or that somebody changes knowing that they do."""
+MAY_CHANGE = frozenset(
+    {"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile", "optimizer", "data", "start"}
+)
+"""Keys that decide nothing about what is learnt, that somebody changes knowing that they do (a lower learning rate after a loss
+that was no number), or whose content is in the task's fingerprint, wherever it lies."""
 SAVES_MEMORY = frozenset({"gradient_checkpointing"})
 """The advice to a run that ran out of memory; with `batch.micro`."""
 
@@ -343,6 +370,12 @@ def deciding(run: Run) -> str:
     """What may not change when a run goes on, as text."""
     left_out: dict[str, Any] = dict.fromkeys(MAY_CHANGE | SAVES_MEMORY, True)
     return run.model_dump_json(exclude={**left_out, "batch": {"micro"}})
+
+
+def differing(before: str, now: str) -> list[str]:
+    """Keys that are not the same in two results of `deciding`."""
+    one, other = json.loads(before), json.loads(now)
+    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
 
 
 def _mixed(*numbers: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,10 @@ class MindTask:
             weight.numel() for weight in base.model.model.language_model.parameters() if weight.requires_grad
         )
         self._groups = groups
-        self.save = save
+        self._save = save
+
+    def save(self, folder: Path, facts: Facts, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+        self._save(folder, facts)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         return self._groups

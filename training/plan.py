@@ -122,7 +122,8 @@ def out_of_memory(run: Run, error: BaseException) -> str:
     elif extras:
         knob = f"set {extras[0]}"
     else:
-        knob = "take a larger GPU" if run.fsdp else "take a larger GPU, or several with fsdp=true"
+        shared = isinstance(run, Pretrain) and not run.fsdp
+        knob = "take a larger GPU, or several with fsdp=true" if shared else "take a larger GPU"
     return f"The run does not fit into {device}{amount}: {knob}. `jnana train plan` shows what takes how much."
 
 
@@ -158,7 +159,7 @@ def _extras(run: Run, gpus: int) -> Iterator[tuple[str, Run]]:
         yield "precision=bf16", (run := run.model_copy(update={"precision": "bf16"}))
     if not run.gradient_checkpointing:
         yield "gradient_checkpointing=true", (run := run.model_copy(update={"gradient_checkpointing": True}))
-    if gpus > 1 and not run.fsdp:
+    if gpus > 1 and isinstance(run, Pretrain) and not run.fsdp:
         yield "fsdp=true", (run := run.model_copy(update={"fsdp": True}))
     if isinstance(run, Instruct) and run.quantize is None:
         run = run.model_copy(update={"quantize": "nf4"})

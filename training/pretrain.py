@@ -1,15 +1,15 @@
 """Stage 0: phi-2's architecture, or a smaller phi, from random weights on packed text.
 
     jnana data tokenize TEXTS... --tokenizer data/models/phi2/language --to data/training/text
-    jnana train pretrain best --run runs/pretrain
-    torchrun --nproc-per-node 4 -m training.cli train pretrain best --run runs/pretrain --set fsdp=true
+    jnana train pretrain best --to runs/pretrain
+    torchrun --nproc-per-node 4 -m training.cli train pretrain best --to runs/pretrain --set fsdp=true
 
 The original reached a loss of 6.67 (mean of its last ten values) after 1.08 M tokens, from ln(51200) = 10.84.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -114,11 +114,14 @@ class PretrainTask:
             asked, wanted, said = (str(tokenizer.decode(ids.tolist())) for ids in texts)
             yield Written(None, asked, wanted, said)
 
-    def save(self, folder: Path, facts: Facts) -> None:
-        """A folder that transformers, and stage 1, load: weights, configuration and tokenizer."""
+    def save(self, folder: Path, facts: Facts, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+        """A folder that transformers loads: weights, configuration and tokenizer."""
+        tokenizer = AutoTokenizer.from_pretrained(self._run.data.tokenizer, local_files_only=True)
+        self._model.config.bos_token_id, self._model.config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
         with appearing(folder) as target:
-            self._model.save_pretrained(target)
-            AutoTokenizer.from_pretrained(self._run.data.tokenizer, local_files_only=True).save_pretrained(target)
+            named = {name.removeprefix("model."): value for name, value in (weights or {}).items()}  # of NextTokenLoss
+            self._model.save_pretrained(target, state_dict=named or None)
+            tokenizer.save_pretrained(target)
 
 
 def _data_file(shards: TokenShards, use: Literal["train", "validation"]) -> DataFile:

@@ -171,6 +171,14 @@ class Run:
             raise TrainingError(f"{path} is damaged: it should be keys with values.")
         return values
 
+    def update(self, config: RunConfig, info: RunInfo) -> None:
+        """What the run is told now, when it goes on: more steps, another machine."""
+        self._require_lock()
+        with disk_explained(self.folder):
+            write_whole(self.folder / CONFIG, dump(config))
+            write_whole(self.folder / INFO, info.model_dump_json(indent=1) + "\n")
+        self.info = info
+
     def append(self, metric: AnyMetric) -> None:
         """Write one line; it is with the system when this returns, so that a killed process loses at most the line itself."""
         with disk_explained(self.folder):

@@ -15,7 +15,8 @@ BUCKET_BATCHES = 50
 
 
 class Sampler:
-    """Endless batches of indices: epoch after epoch, each example once an epoch.
+    """Endless batches of indices: epoch after epoch, each example once an epoch; a batch may hold the end of one and the
+    beginning of the next.
 
     buckets: stretches of BUCKET_BATCHES batches are sorted by length and their batches shuffled: little padding, and nobody
     learns long answers last. random: no sorting. ascending: every epoch from the shortest to the longest.
@@ -28,28 +29,30 @@ class Sampler:
         self._batch_size = batch_size
         self._seed = seed
         self._order = order
-        self._stretch = BUCKET_BATCHES if order == "buckets" else 1
-        self._epoch = lru_cache(maxsize=2)(self._shuffled)  # a stretch may reach into the next epoch
-        self._batches = lru_cache(maxsize=2)(self._cut)
+        self._epoch = lru_cache(maxsize=2)(self._ordered)  # a batch may reach into the next epoch
 
     def batch(self, step: int) -> list[int]:
         """Indices of step `step` (from 0), the longest first: what does not fit into memory fails at once."""
-        stretch, position = divmod(step, self._stretch)
-        chosen = self._batches(stretch)[position]
-        return [int(index) for index in sorted(chosen, key=lambda index: (-self._lengths[index], index))]
+        places = range(step * self._batch_size, (step + 1) * self._batch_size)
+        chosen = [int(self._epoch(place // len(self._lengths))[place % len(self._lengths)]) for place in places]
+        return sorted(chosen, key=lambda index: (-self._lengths[index], index))
 
-    def _shuffled(self, epoch: int) -> np.ndarray:
+    def _ordered(self, epoch: int) -> np.ndarray:
+        """Every example once, in the order of this epoch."""
         if self._order == "ascending":
             return np.argsort(self._lengths, kind="stable")
-        return np.random.default_rng((self._seed, epoch)).permutation(len(self._lengths))
+        draws = np.random.default_rng((self._seed, epoch))
+        shuffled = draws.permutation(len(self._lengths))
+        if self._order == "random":
+            return shuffled
+        size = BUCKET_BATCHES * self._batch_size
+        stretches = [shuffled[start : start + size] for start in range(0, len(shuffled), size)]
+        return np.concatenate([self._bucketed(stretch, draws) for stretch in stretches])
 
-    def _cut(self, stretch: int) -> np.ndarray:
-        """(stretch, batch_size) indices."""
-        size = self._stretch * self._batch_size
-        places = np.arange(stretch * size, (stretch + 1) * size)
-        epochs, within = np.divmod(places, len(self._lengths))
-        chosen = np.concatenate([self._epoch(int(epoch))[within[epochs == epoch]] for epoch in np.unique(epochs)])
-        if self._order != "buckets":
-            return chosen.reshape(1, -1)
-        by_length = chosen[np.argsort(self._lengths[chosen], kind="stable")].reshape(self._stretch, -1)
-        return np.random.default_rng((self._seed, stretch, 1)).permutation(by_length, axis=0)
+    def _bucketed(self, stretch: np.ndarray, draws: np.random.Generator) -> np.ndarray:
+        by_length = stretch[np.argsort(self._lengths[stretch], kind="stable")]
+        batches = [by_length[start : start + self._batch_size] for start in range(0, len(by_length), self._batch_size)]
+        # The one that is not full stays last, or all that follow would straddle two lengths.
+        whole = [batch for batch in batches if len(batch) == self._batch_size]
+        rest = batches[len(whole) :]
+        return np.concatenate([*(whole[place] for place in draws.permutation(len(whole))), *rest])

@@ -15,6 +15,7 @@ import torch
 from accelerate import Accelerator
 
 from model.files import sha256
+from model.presets import get_preset
 from model.progress import progress
 from model.settings import WorkerSettings, available_cores
 from model.weights import WeightsError
@@ -29,35 +30,48 @@ from training.data.records import Captioned, Conversation
 from training.errors import TrainingError
 from training.hardware import this_machine
 from training.loggers import open_loggers
-from training.loop import Loop, new_accelerator
+from training.loop import Loop, deciding, differing, new_accelerator
 from training.metrics import FINISHED, AnyMetric, End, Start, Validation
 from training.plan import out_of_memory
 from training.pretrain import PretrainTask
 from training.progress import Progress
-from training.runs import ARTEFACT, CHECKPOINTS, INFO, DataFile, Hardware, Parameters, Run, RunInfo, software
+from training.runs import ARTEFACT, CHECKPOINTS, CONFIG, INFO, DataFile, Hardware, Parameters, Run, RunInfo, software
 from training.task import Facts, Task
 
 FEATURES = Path("training") / "features"
 """Below JNANA_HOME: looked-at pictures serve every run."""
 
 
-def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, skip_bad: bool) -> None:
+def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, skip_bad: bool) -> str:
     """Train a stage in the run folder `folder`; one that was begun there goes on. Blocking, minutes to days.
+
+    Returns how it ended: "finished" or "stopped".
 
     Raises TrainingError.
     """
     configuration = load(STAGES[stage], find(stage, preset), changes)
+    _require_gpu(configuration)
     accelerator = new_accelerator(configuration)
     torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
     try:
         task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
-        _train(configuration, task, data, preset, folder, accelerator)
+        return _train(configuration, task, data, preset, folder, accelerator)
     except WeightsError as error:
         raise TrainingError(str(error)) from error
     except torch.OutOfMemoryError as error:
         raise TrainingError(out_of_memory(configuration, error)) from error
     finally:
         accelerator.end_training()
+
+
+def _require_gpu(configuration: Configuration) -> None:
+    if not isinstance(configuration, Align | Instruct) or torch.cuda.is_available():
+        return
+    if get_preset(configuration.model).needs_cuda:
+        raise TrainingError(
+            f"{configuration.model} is trained on an NVIDIA GPU, and none was found here: use a machine that has one, or "
+            "`--set model=pocket` with the presets named pocket."
+        )
 
 
 def measure(configuration: Configuration) -> Callable[[Captioned | Conversation], int] | None:
@@ -105,13 +119,14 @@ def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad:
 
 def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Conversation]]) -> tuple[DataFile, ...]:
     """Every source with how many of its records are used."""
-    counts = Counter(record.origin.file for used in records for record in used)
+    train, validation = (Counter(record.origin.file for record in used) for used in records)
+    counts = {"train": train, "validation": validation}
 
     def described(files: Files, use: Literal["train", "validation"]) -> DataFile:
         return DataFile(
             file=str(files.file),
             sha256=sha256(files.file),
-            records=counts[files.file] // files.times,
+            records=counts[use][files.file] // files.times,
             licence=files.licence,
             use=use,
         )
@@ -121,7 +136,7 @@ def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Co
 
 def _train(
     configuration: Configuration, task: Task, data: tuple[DataFile, ...], preset: str, folder: Path, accelerator: Accelerator
-) -> None:
+) -> str:
     hardware = this_machine(accelerator.num_processes)
     with contextlib.ExitStack() as stack:
         listener = _Listener()
@@ -137,9 +152,10 @@ def _train(
             listener.progress = stack.enter_context(Progress(title, loop.steps, hardware, loggers, done=done))
             listener(Start(step=done, time=time.time(), resumed_from=done or None, lost_seconds=lost))
         reason = loop.train()
-        if reason == FINISHED:
-            task.save(folder / ARTEFACT, _facts(folder, configuration.stage, data, listener))
+        if reason == FINISHED and (loop.done > done or not (folder / ARTEFACT).exists()):
+            loop.save_artefact(folder / ARTEFACT, _facts(folder, configuration.stage, data, listener))
         listener(End(step=loop.done, time=time.time(), reason=reason))
+    return reason
 
 
 def _facts(folder: Path, configured: str, data: Sequence[DataFile], listener: _Listener) -> Facts:
@@ -174,8 +190,6 @@ def _open_run(
     steps: int,
     hardware: Hardware,
 ) -> Run:
-    if (folder / INFO).exists():
-        return Run.resume(folder)
     parameters = list(task.module.parameters())
     info = RunInfo(
         stage=configuration.stage,
@@ -192,4 +206,17 @@ def _open_run(
         ),
         fingerprint=task.fingerprint,
     )
-    return Run.create(folder, configuration, info)
+    if not (folder / INFO).exists():
+        return Run.create(folder, configuration, info)
+    run = Run.resume(folder)
+    with contextlib.ExitStack() as undo:
+        undo.callback(run.close)
+        before = load(STAGES[run.info.stage], folder / CONFIG)
+        changed = ["stage"] if run.info.stage != configuration.stage else differing(deciding(before), deciding(configuration))
+        if changed:
+            raise TrainingError(
+                f"{folder} is a run with other settings ({', '.join(changed)}): take those, or name another folder."
+            )
+        run.update(configuration, info.model_copy(update={"started": run.info.started}))
+        undo.pop_all()
+    return run

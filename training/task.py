@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,6 +89,9 @@ class Task(Protocol):
         """Answers to the first validation examples."""
         ...
 
-    def save(self, folder: Path, facts: Facts) -> None:
-        """Write what the stage makes, as an artefact; what was in `folder` is replaced."""
+    def save(self, folder: Path, facts: Facts, weights: Mapping[str, torch.Tensor] | None = None) -> None:
+        """Write what the stage makes, as an artefact; what was in `folder` is replaced.
+
+        `weights`: the module's, by name, where its own are sharded over GPUs.
+        """
         ...

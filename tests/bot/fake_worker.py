@@ -12,7 +12,9 @@ from pathlib import Path
 
 mode, folder = sys.argv[1], Path(sys.argv[2])
 starts = len(list(folder.glob("start-*")))
-(folder / f"start-{starts}").write_text(json.dumps({"pid": os.getpid(), "sid": os.getsid(0), "env": dict(os.environ)}))
+partial = folder / f".start-{starts}"  # the test reads what it sees
+partial.write_text(json.dumps({"pid": os.getpid(), "sid": os.getsid(0), "env": dict(os.environ)}))
+partial.rename(folder / f"start-{starts}")
 
 
 def say(line: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,22 @@ COMMON: dict[str, Any] = {
 }
 
 
+class Weights:
+    """Of a preset that lies nowhere."""
+
+    def sha256(self, part: str) -> str:
+        return part
+
+
+@dataclass(frozen=True)
+class Start:
+    """The artefact of a stage 1 whose projector is in the model already."""
+
+    projector: Path = Path("projector.safetensors")
+    lora: None = None
+    sha256: str = "start"
+
+
 def align(**changes: Any) -> Align:
     return Align.model_validate({"stage": "align", "template": "chat", **COMMON, **changes})
 
@@ -61,7 +77,7 @@ def base(template: str = "chat") -> Base:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     model.generation_config.eos_token_id = list(writer.stop_token_ids)
-    return Base(preset, None, model, writer, Preprocessing.for_tower(tower.config))  # type: ignore[arg-type]
+    return Base(preset, Weights(), model, writer, Preprocessing.for_tower(tower.config), Start())  # type: ignore[arg-type]
 
 
 def pictures(folder: Path, count: int = 6) -> list[Path]:

@@ -89,6 +89,18 @@ def test_a_kill_in_the_middle_costs_what_was_not_written_down(tmp_path: Path, pi
     assert torch.equal(kept.read([rows[path] for path in pictures[:2]]), before)
 
 
+def test_a_file_that_is_gone_or_cut_short_is_made_again(tmp_path: Path, pictures: list[Path]) -> None:
+    """Growing it would train on zeros."""
+    tower, folder = Tower(), tmp_path / "cache"
+    rows = cache(folder).fill(pictures, tower.look)
+    whole = (folder / "features.bin").read_bytes()
+    (folder / "features.bin").write_bytes(whole[: len(whole) // 2])
+    kept = cache(folder)
+    assert kept.fill(pictures, tower.look) == rows
+    assert tower.seen == 6
+    assert (folder / "features.bin").read_bytes() == whole
+
+
 def test_ready_made_features_are_taken_as_they_are(tmp_path: Path) -> None:
     made = np.random.default_rng(0).standard_normal((49, clip_config().hidden_size)).astype(np.float16)
     np.save(tmp_path / "cat.npy", made)

@@ -115,7 +115,7 @@ def test_whole_weights_that_no_card_holds_are_shared() -> None:
         ),
         (
             {"batch": {"size": 8, "micro": 1}, "gradient_checkpointing": True, "quantize": "nf4", "max_length": 128},
-            "several with fsdp=true",
+            "take a larger GPU",
         ),
     ],
 )

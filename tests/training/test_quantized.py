@@ -37,7 +37,8 @@ def base(tmp_path: Path) -> Base:
     projector = Projector(clip_config().hidden_size, WIDTH)
     model = JnanaForConditionalGeneration.assemble(text, tower, projector, image_token_index=writer.image_token_id)
     torch.nn.Module.requires_grad_(model, False)
-    return Base(minds.PRESET, None, model, writer, Preprocessing.for_tower(tower.config))  # type: ignore[arg-type]
+    looks = Preprocessing.for_tower(tower.config)
+    return Base(minds.PRESET, minds.Weights(), model, writer, looks, minds.Start())  # type: ignore[arg-type]
 
 
 def test_lora_learns_beside_weights_of_four_bits(base: Base, tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ def test_answers_beyond_the_limit_are_left_out(tmp_path: Path, cache: FeatureCac
     # Bytes are tokens here: "Thing 0." and "Yes." have 8 and 4, and an end of text each.
     for limit, lengths in ((None, {9, 5}), (9, {9, 5}), (8, {5})):
         run = minds.instruct(template="original", text_only="base", max_answer=limit)
-        task = instruct.build(run, minds.base(), cache, records, records, "data", lambda done, total: None)
+        task = instruct.build(run, minds.base("original"), cache, records, records, "data", lambda done, total: None)
         assert {sum(example.learnt) for example in task.train.examples} == lengths
     run = minds.instruct(template="original", max_answer=2)
     with pytest.raises(TrainingError, match=r"max_length \(200 tokens\) and max_answer \(2\)"):
-        instruct.build(run, minds.base(), cache, records, records, "data", lambda done, total: None)
+        instruct.build(run, minds.base("original"), cache, records, records, "data", lambda done, total: None)

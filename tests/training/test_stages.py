@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,20 @@ def test_a_batch_without_any_picture_trains(tmp_path: Path) -> None:
     batch = task.train.collate([6])
     assert "vision_features" not in batch.inputs
     task.module(**batch.inputs).backward()
+
+
+def test_stage_two_needs_a_projector_that_learnt(tmp_path: Path) -> None:
+    records = minds.conversations(minds.pictures(tmp_path))
+    base = replace(minds.base(), start=None)
+    with pytest.raises(TrainingError, match="Stage 2 needs a trained projector"):
+        instruct.build(minds.instruct(), base, cache(tmp_path), records, records, "data", lambda done, total: None)
+
+
+def test_conversations_without_pictures_alone_are_told(tmp_path: Path) -> None:
+    records = minds.conversations([])
+    run = minds.instruct(text_only="base")
+    with pytest.raises(TrainingError, match="No training conversation has a picture"):
+        instruct.build(run, minds.base(), cache(tmp_path), records, records, "data", lambda done, total: None)
 
 
 def test_layers_that_are_not_there_are_told(tmp_path: Path) -> None:

@@ -51,10 +51,10 @@ def data(format_name: str, file: Path) -> list[str]:
 @pytest.mark.pocket
 def test_stage_one_runs_goes_on_and_is_reported(pocket_home: Path, captions: Path, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "first"
-    first = jnana(pocket_home, "train", "align", "smoke", "--run", str(run), *data("captions", captions))
+    first = jnana(pocket_home, "train", "align", "smoke", "--to", str(run), *data("captions", captions))
     assert first.returncode == 0, first.stderr
     assert "step 2: finished" in first.stderr
-    again = jnana(pocket_home, "train", "align", "smoke", "--run", str(run), *data("captions", captions), "--set", "steps=3")
+    again = jnana(pocket_home, "train", "align", "smoke", "--to", str(run), *data("captions", captions), "--set", "steps=3")
     assert again.returncode == 0, again.stderr
     assert "resumed from the checkpoint of step 2" in again.stderr
     kinds = [json.loads(line)["kind"] for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -69,9 +69,9 @@ def test_stage_one_runs_goes_on_and_is_reported(pocket_home: Path, captions: Pat
 @pytest.mark.pocket
 def test_stage_two_starts_from_stage_one(pocket_home: Path, captions: Path, talks: Path, tmp_path: Path) -> None:
     aligned, instructed = tmp_path / "aligned", tmp_path / "instructed"
-    assert jnana(pocket_home, "train", "align", "smoke", "--run", str(aligned), *data("captions", captions)).returncode == 0
+    assert jnana(pocket_home, "train", "align", "smoke", "--to", str(aligned), *data("captions", captions)).returncode == 0
     start = ["--set", f"start={aligned / 'artefact'}"]
-    done = jnana(pocket_home, "train", "instruct", "smoke", "--run", str(instructed), *data("llava", talks), *start)
+    done = jnana(pocket_home, "train", "instruct", "smoke", "--to", str(instructed), *data("llava", talks), *start)
     assert done.returncode == 0, done.stderr
     shown = jnana(pocket_home, "adapters", "check", str(instructed / "artefact"))
     assert shown.returncode == 0, shown.stdout + shown.stderr
@@ -92,7 +92,7 @@ def test_stage_zero_from_text_to_a_model(pocket_home: Path, tmp_path: Path) -> N
     assert made.returncode == 0, made.stderr
     where = {"train": text / "train", "validation": text / "validation", "tokenizer": tokenizer}
     changes = [part for key, path in where.items() for part in ("--set", f"data.{key}={path}")]
-    done = jnana(tmp_path, "train", "pretrain", "smoke", "--run", str(tmp_path / "run"), *changes, "--set", "threads=1")
+    done = jnana(tmp_path, "train", "pretrain", "smoke", "--to", str(tmp_path / "run"), *changes, "--set", "threads=1")
     assert done.returncode == 0, done.stderr
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
         path.name for path in (tmp_path / "run" / "artefact").iterdir()
@@ -101,7 +101,7 @@ def test_stage_zero_from_text_to_a_model(pocket_home: Path, tmp_path: Path) -> N
 
 def test_mistakes_are_told_all_at_once_and_nothing_begins(tmp_path: Path) -> None:
     changes = ["--set", "optimizer.lr=fast", "--set", "optimiser=1", "--set", "steps=null"]
-    done = jnana(tmp_path, "train", "align", "smoke", "--run", str(tmp_path / "run"), *changes)
+    done = jnana(tmp_path, "train", "align", "smoke", "--to", str(tmp_path / "run"), *changes)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     for told in ("optimizer.lr: ", "optimiser: there is no such key"):
@@ -110,6 +110,6 @@ def test_mistakes_are_told_all_at_once_and_nothing_begins(tmp_path: Path) -> Non
 
 
 def test_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:
-    done = jnana(tmp_path, "train", "align", "tomorrow", "--run", str(tmp_path / "run"))
+    done = jnana(tmp_path, "train", "align", "tomorrow", "--to", str(tmp_path / "run"))
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no preset 'tomorrow' for align: there are best, original, " in done.stderr

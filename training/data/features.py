@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TextIO
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -67,6 +68,7 @@ class FeatureCache:
         self._folder.mkdir(parents=True, exist_ok=True)
         with locked(self._folder / ".lock"):
             self._read_index()
+            self._forget_lost_rows()
             new = [path for path in dict.fromkeys(pictures) if not self._is_known(path)]
             total, done = len(new), 0
             with (self._folder / "features.bin").open("ab") as features, (self._folder / "index.jsonl").open("a") as index:
@@ -112,6 +114,15 @@ class FeatureCache:
                 self._digests[entry["sha256"]] = entry["row"]
                 self._rows = max(self._rows, entry["row"] + 1)
             lines.truncate(whole)
+
+    def _forget_lost_rows(self) -> None:
+        """What the index knows and the file does not hold (a copy cut short, a power cut) is looked at again."""
+        file = self._folder / "features.bin"
+        there = file.stat().st_size // self._row_bytes if file.exists() else 0
+        if there < self._rows:
+            self._paths, self._digests, self._rows = {}, {}, 0
+            for name in ("features.bin", "index.jsonl"):
+                (self._folder / name).unlink(missing_ok=True)
 
     def _add(self, loaded: Sequence[_Loaded], look: Look, features: BinaryIO, index: TextIO) -> None:
         fresh = {one.digest: one for one in loaded if one.digest not in self._digests}
@@ -162,7 +173,7 @@ def _load(path: Path) -> _Loaded:
     content: Image.Image | np.ndarray
     try:
         content = np.load(path, allow_pickle=False) if path.suffix == READY_MADE else decode_picture(data, str(path))
-    except (ApiError, ValueError) as error:
+    except (ApiError, ValueError, BadZipFile) as error:
         raise TrainingError(
             f"The picture {path} is damaged or of no known format: `jnana data validate` lists all such."
         ) from error
