@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from transformers import AutoModel
 
+from model.convert import quiet
 from model.presets import get_preset
 from model.vision import EfficientNetLiteModel, Preprocessing
 from model.weights import WeightsError, prepare
@@ -29,7 +30,8 @@ class Eyes:
             folder = prepare(get_preset("pocket"), home, progress).tower
         except WeightsError as error:
             raise TrainingError(str(error)) from error
-        self._tower: EfficientNetLiteModel = AutoModel.from_pretrained(folder).eval()
+        with quiet():
+            self._tower: EfficientNetLiteModel = AutoModel.from_pretrained(folder).eval()
         self._square = Preprocessing.for_tower(self._tower.config)
         self.labels: dict[int, str] = {int(number): str(label) for number, label in self._tower.config.id2label.items()}
         head = self._tower.classifier
