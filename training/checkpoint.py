@@ -49,7 +49,7 @@ class State:
     fingerprint: str
     """Of the data: a changed data set would give other batches."""
     settings: str
-    """The part of the configuration that decides what is learnt, as YAML."""
+    """The part of the configuration that decides what is learnt, as JSON."""
 
 
 def folder_of(checkpoints: Path, step: int) -> Path:

@@ -17,14 +17,12 @@ import typer
 
 from model.logs import configure
 from model.settings import read_settings
+from model.terminal import print_table
 from model.weights import WeightsError
 from training.config import STAGES, Align, Instruct, Pretrain, Stage, find, load
 from training.errors import Mistakes, TrainingError
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
-
-WIDE = 200
-"""Columns of a table that is written to a file or a pipe, so that nothing in it is broken over lines."""
 
 app = typer.Typer(
     help="Making the mind.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
@@ -41,8 +39,6 @@ def pocket_data(
     ] = None,
 ) -> None:
     """Make what the pocket preset learns from out of ordinary packages: captions, questions, the recogniser's knowledge."""
-    from rich.console import Console
-
     from model.progress import progress
     from training.data.packages import DEBIAN_MIRRORS
     from training.data.pocket.build import build, table
@@ -53,7 +49,7 @@ def pocket_data(
             raise Mistakes("These settings need a change (.env or the environment):", problems)
         with progress() as on_progress:
             rows = build(to, settings.home, on_progress, debian_mirror or DEBIAN_MIRRORS)
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table(rows))
+    print_table(table(rows))
 
 
 app.add_typer(train, name="train")
@@ -273,8 +269,6 @@ def plan(
     price: Annotated[float | None, typer.Option(min=0, help="Of one GPU for an hour.")] = None,
 ) -> None:
     """What a run will take on a named GPU: memory, tokens, FLOPs and time. Trains nothing."""
-    from rich.console import Console
-
     from training.hardware import find_gpu
     from training.plan import plan as make_plan
     from training.plan_table import tables, verdict
@@ -282,9 +276,8 @@ def plan(
     with sentences():
         run = load(STAGES[stage], find(stage, preset), changes or [])
         planned = make_plan(run, find_gpu(gpu), gpus, examples, tokens, mfu)
-    console = Console(width=None if sys.stdout.isatty() else WIDE)
     for table in tables(planned, price):
-        console.print(table)
+        print_table(table)
     print(verdict(planned))
 
 

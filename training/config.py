@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from model.presets import Fit
 from training.errors import Mistakes, TrainingError
 
 PRESETS = Path(__file__).parent / "presets"
@@ -128,7 +129,7 @@ class Pictures(Section):
 
     layer: int = -1
     """Of a transformer tower, whose patches are taken: -1 the last, -2 the one before (LLaVA's). Ignored for convolutions."""
-    fit: Literal["preset", "crop", "pad"] = "preset"
+    fit: Fit = "preset"
     """crop: the middle square; pad: the whole picture on a square; preset: what the model's preset serves with."""
 
 

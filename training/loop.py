@@ -62,7 +62,7 @@ class Loop:
         self._listen = listen if accelerator.is_main_process else _deaf
         self._peak_flops = peak_flops
         self._accelerator = accelerator
-        self._micros = micro_batches(run, accelerator.num_processes)
+        require_even_batches(run, accelerator.num_processes)
         self.steps = total_steps(run, len(task.train.lengths))
         self._sampler = Sampler(task.train.lengths, run.batch.size, seed=run.seed, order=task.order)
         module = task.module.to(accelerator.device)
@@ -342,14 +342,12 @@ def new_accelerator(run: Run) -> Accelerator:
     return Accelerator(cpu=not has_cuda, mixed_precision=mixed, fsdp_plugin=plugin, kwargs_handlers=[patience])
 
 
-def micro_batches(run: Run, ranks: int) -> int:
-    """Micro-batches of a step on each rank. Raises TrainingError when the batch cannot be shared evenly."""
-    micros, left = divmod(run.batch.size, run.batch.micro * ranks)
-    if left or not micros:
+def require_even_batches(run: Run, ranks: int) -> None:
+    """Raises TrainingError when a step's micro-batches cannot be shared evenly among the ranks."""
+    if run.batch.size % (run.batch.micro * ranks):
         raise TrainingError(
             f"batch.size ({run.batch.size}) must be a multiple of batch.micro ({run.batch.micro}) times the {ranks} processes."
         )
-    return micros
 
 
 def total_steps(run: Run, examples: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from model.modeling import JnanaForConditionalGeneration
 from training.task import IGNORE
@@ -20,7 +21,6 @@ class AnswerLoss(nn.Module):
     def __init__(self, model: JnanaForConditionalGeneration) -> None:
         super().__init__()
         self.model = model
-
         self.train()
 
     def train(self, mode: bool = True) -> AnswerLoss:
@@ -59,7 +59,7 @@ def summed_loss(hidden: torch.Tensor, labels: torch.Tensor, head: nn.Module) -> 
         piece = slice(start, start + LABELS_AT_ONCE)
         if len(targets) <= LABELS_AT_ONCE:
             return _piece(states[piece], targets[piece], head)
-        total = total + torch.utils.checkpoint.checkpoint(_piece, states[piece], targets[piece], head, use_reentrant=False)
+        total = total + checkpoint(_piece, states[piece], targets[piece], head, use_reentrant=False)
     return total
 
 

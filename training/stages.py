@@ -158,9 +158,9 @@ def _train(
     return reason
 
 
-def _facts(folder: Path, configured: str, data: Sequence[DataFile], listener: _Listener) -> Facts:
+def _facts(folder: Path, stage: str, data: Sequence[DataFile], listener: _Listener) -> Facts:
     sources = tuple((one.file, one.licence) for one in data if one.use == "train")
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")[:64] or configured
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")[:64] or stage
     return Facts(name, sources, {} if listener.loss is None else {"validation loss": listener.loss})
 
 

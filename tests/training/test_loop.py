@@ -16,7 +16,7 @@ from tests.training.toy import Heard, Points, Toy, run
 from training import checkpoint
 from training.config import Align
 from training.errors import TrainingError
-from training.loop import Loop, new_accelerator
+from training.loop import Loop, new_accelerator, require_even_batches
 
 ROOT = Path(__file__).parents[2]
 
@@ -191,7 +191,9 @@ def test_a_checkpoint_of_other_weights_is_refused(tmp_path: Path) -> None:
         loop(tmp_path, run(steps=2), other)[0].resume()
 
 
-def test_a_batch_that_cannot_be_shared_is_told(tmp_path: Path) -> None:
+def test_a_batch_that_cannot_be_shared_is_told() -> None:
+    with pytest.raises(TrainingError, match=r"batch.size \(8\) must be a multiple of batch.micro \(2\) times the 3 processes"):
+        require_even_batches(run(), 3)
     with pytest.raises(ValueError, match="multiple of micro"):
         run(batch={"size": 8, "micro": 3})
 
