@@ -42,6 +42,8 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     hidden_size: int = 1280
     image_size: int = 224
     num_channels: int = 3
+    token_grid: int = 4
+    """Cells along each side that the language model sees: the map's 7 are averaged down to them."""
     batch_norm_eps: float = 1e-3
     batch_norm_momentum: float = 0.01
 
@@ -57,6 +59,13 @@ class EfficientNetLiteConfig(PreTrainedConfig):
         for _, _, block_stride, _, _ in self.blocks or []:
             stride *= block_stride
         return -(-self.image_size // stride)
+
+
+def pool_cells(cells: torch.Tensor, side: int) -> torch.Tensor:
+    """(B, cells, channels), a square map row by row -> (B, side², channels): averages of regions that may overlap."""
+    count, grid = len(cells), round(cells.shape[1] ** 0.5)
+    maps = cells.transpose(1, 2).reshape(count, -1, grid, grid)
+    return functional.adaptive_avg_pool2d(maps, side).flatten(2).transpose(1, 2)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from training.config import Align
 from training.data.features import FeatureCache, Progress
 from training.data.records import Captioned
 from training.errors import TrainingError
-from training.examples import Example, MindExamples
+from training.examples import Example
 from training.mind_task import MindTask, parameter_group
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ def build(
     """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
     rows = cache.fill([record.image for record in [*train, *validation]], base.look, looked)
     sets = [
-        MindExamples(_examples(run, base.writer, records, rows, which), cache)
+        base.examples(run, _examples(run, base.writer, records, rows, which), cache)
         for which, records in (("training", train), ("validation", validation))
     ]
     base.projector.requires_grad_(True)

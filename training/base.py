@@ -34,6 +34,7 @@ from model.weights import PreparedWeights, Progress, prepare
 from training.config import Align, Instruct
 from training.data.features import FeatureCache
 from training.errors import TrainingError
+from training.examples import Example, MindExamples
 from training.task import Facts
 
 
@@ -70,6 +71,10 @@ class Base:
         name = f"{tower}-layer{self.model.config.vision_feature_layer}-{self.preprocess.fit}-{dtype}"
         return FeatureCache(folder / name, self.preset.image_tokens, self.model.model.vision_tower.config.hidden_size)
 
+    def examples(self, run: Align | Instruct, made: Sequence[Example], cache: FeatureCache) -> MindExamples:
+        """As the loop reads them. Checkpointing computes layers again without a cache, so nothing is shared with it."""
+        return MindExamples(made, cache, image_token=self.writer.image_token_id, share_prefix=not run.gradient_checkpointing)
+
     @torch.inference_mode()
     def look(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
         """Features of pictures, (pictures, tokens, tower width)."""
@@ -97,6 +102,9 @@ def load_base(run: Align | Instruct, home: Path, device: torch.device, progress:
     model = JnanaForConditionalGeneration.assemble(
         text, tower, projector, image_token_index=writer.image_token_id, vision_feature_layer=run.pictures.layer
     )
+    if device.type == "cpu" and dtype == torch.bfloat16:
+        # The backward pass of torch's fused attention goes round the CPU's bf16 units: a step takes a quarter longer.
+        model.model.language_model.set_attn_implementation("eager")
     nn.Module.requires_grad_(model, False)
     _without_dropout(text)
     if run.gradient_checkpointing:
@@ -148,7 +156,7 @@ def _end_of_turn(writer: PromptWriter) -> str:
 
 def precision_of(run: Align | Instruct) -> Precision:
     """Of the language model that the run trains on."""
-    return "nf4" if isinstance(run, Instruct) and run.quantize else run.precision
+    return "nf4" if isinstance(run, Instruct) and run.quantize else run.computes_in
 
 
 def load_writer(run: Align | Instruct, home: Path, progress: Progress) -> tuple[Preset, PreparedWeights, PromptWriter]:

@@ -85,8 +85,9 @@ class Run(Section):
     optimizer: Optimizer
     checkpoints: Checkpoints
     validation: Validation
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """What the networks compute in; trained weights and the optimizer stay fp32."""
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    """What the networks compute in; trained weights and the optimizer stay fp32. auto: bf16 where the machine has units for it,
+    which is twice as fast there and four times slower elsewhere."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads a process; 0: all cores, shared among the processes."""
     workers: Annotated[int, Field(ge=0)] = 0
@@ -99,6 +100,15 @@ class Run(Section):
     """Shards weights, gradients and optimizer over the GPUs (FSDP2); else each has a copy of its own."""
     loggers: tuple[Literal["tensorboard", "trackio"], ...] = ()
     """Besides metrics.jsonl, which is always written."""
+
+    @property
+    def computes_in(self) -> Literal["fp32", "bf16"]:
+        """The precision, once it is settled."""
+        return "bf16" if self.precision == "bf16" else "fp32"
+
+    def settled(self, fastest: Literal["fp32", "bf16"]) -> Self:
+        """With `fastest` in place of the precision auto."""
+        return self.model_copy(update={"precision": fastest}) if self.precision == "auto" else self
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

@@ -12,6 +12,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from training.errors import TrainingError
 from training.runs import Hardware
@@ -23,6 +24,8 @@ ECC_SHARE = 15 / 16
 
 GEMM_SIZE = 2048
 """Rows and columns of the matrices that a CPU is measured with: 17 GFLOP, 48 MiB, far outside its caches."""
+CPU_BF16 = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")
+"""Units that multiply bf16, as torch.cpu.get_capabilities() names them on x86 and ARM."""
 GEMM_SECONDS = 1.0
 GEMM_REPEATS = 3
 """At least, however long they take."""
@@ -91,21 +94,30 @@ def find_gpu(name: str) -> Gpu:
     return found
 
 
-def this_machine(devices: int = 1, threads: int = 0) -> Hardware:
+def fastest_precision() -> Literal["fp32", "bf16"]:
+    """bf16 on GPUs and CPUs that have units for it; the others emulate it."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if any(torch.cpu.get_capabilities().get(units) for units in CPU_BF16) else "fp32"
+
+
+def this_machine(devices: int = 1, threads: int = 0, precision: Literal["fp32", "bf16"] = "fp32") -> Hardware:
     """What this process runs on; `devices`: how many of it the run uses. Takes a second on a CPU, whose peak is measured.
 
-    `threads`: of each process on a CPU; 0: as many as torch uses now.
+    `threads`: of each process on a CPU; 0: as many as torch uses now. `precision`: what a CPU multiplies in.
     """
     import torch
 
     if not torch.cuda.is_available():
         threads = threads or torch.get_num_threads()
-        source = f"measured: fp32 matrices of {GEMM_SIZE:,}, {threads} {'thread' if threads == 1 else 'threads'}"
+        source = f"measured: {precision} matrices of {GEMM_SIZE:,}, {threads} {'thread' if threads == 1 else 'threads'}"
         name = f"{_processor()}, {_cores()} cores"
         return Hardware(
             name=name,
             devices=devices,
-            peak_flops=measure_gemm(threads) * devices,
+            peak_flops=measure_gemm(threads, precision) * devices,
             peak_source=source if devices == 1 else f"{devices} times what was {source}",
             memory_bytes=_memory(),
         )
@@ -120,14 +132,15 @@ def this_machine(devices: int = 1, threads: int = 0) -> Hardware:
     )
 
 
-def measure_gemm(threads: int) -> float:
-    """FLOP/s of a fp32 matrix product on `threads` CPU threads, the best of about a second."""
+def measure_gemm(threads: int, precision: Literal["fp32", "bf16"] = "fp32") -> float:
+    """FLOP/s of a matrix product on `threads` CPU threads, the best of about a second."""
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        left, right, out = (torch.ones(GEMM_SIZE, GEMM_SIZE) for _ in range(3))
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        left, right, out = (torch.ones(GEMM_SIZE, GEMM_SIZE, dtype=kind) for _ in range(3))
         best, started, repeats = float("inf"), time.perf_counter(), 0
         while repeats < GEMM_REPEATS or time.perf_counter() - started < GEMM_SECONDS:
             begin = time.perf_counter()

@@ -27,7 +27,7 @@ from training.config import Instruct
 from training.data.features import FeatureCache, Progress
 from training.data.records import Conversation
 from training.errors import TrainingError
-from training.examples import Example, MindExamples
+from training.examples import Example
 from training.mind_task import MindTask, parameter_group
 
 log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ def build(
             )
     rows = cache.fill([image for records in chosen for record in records for image in record.images], base.look, looked)
     sets = [
-        MindExamples(_examples(run, base.writer, records, rows, which), cache)
+        base.examples(run, _examples(run, base.writer, records, rows, which), cache)
         for which, records in zip(("training", "validation"), chosen, strict=True)
     ]
     language = add_lora(run, base)

@@ -36,12 +36,26 @@ class AnswerLoss(nn.Module):
         attention_mask: torch.Tensor,
         labels: torch.Tensor,
         vision_features: torch.Tensor | None = None,
+        prefix_ids: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """(B, T) int64 each, labels as the tokens themselves or IGNORE; (pictures, tokens, tower width) -> 0-dim fp32."""
+        """(B, T) int64 each, labels as the tokens themselves or IGNORE; (pictures, tokens, tower width) -> 0-dim fp32.
+
+        `prefix_ids` (P,): what stands before each of the B rows. It is read once; keys and values serve all rows.
+        """
         body = self.model.model
         pictures = None if vision_features is None else {"image": body.project(vision_features)}
+        prefix = None
+        if prefix_ids is not None:
+            rows = len(input_ids)
+            prefix = body(input_ids=prefix_ids[None], use_cache=True).past_key_values
+            prefix.batch_repeat_interleave(rows)
+            attention_mask = torch.cat([attention_mask.new_ones(rows, len(prefix_ids)), attention_mask], dim=1)
         hidden = body(
-            input_ids=input_ids, attention_mask=attention_mask, mm_encoder_outputs=pictures, use_cache=False
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            mm_encoder_outputs=pictures,
+            past_key_values=prefix,
+            use_cache=prefix is not None,
         ).last_hidden_state
         loss = summed_loss(hidden[:, :-1], labels[:, 1:], self.model.lm_head)
         if pictures is None and body.multi_modal_projector is not None:

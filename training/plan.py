@@ -76,6 +76,7 @@ def plan(
 
     Raises TrainingError when the batch cannot be shared among the GPUs, or nothing says how many examples there are.
     """
+    run = run.settled("bf16" if gpu.bf16 else "fp32")
     if run.batch.size % (run.batch.micro * gpus):
         raise TrainingError(
             f"batch.size ({run.batch.size}) must be a multiple of batch.micro ({run.batch.micro}) times the {gpus} GPUs."

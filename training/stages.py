@@ -28,7 +28,7 @@ from training.data.conversations import load_conversations
 from training.data.fingerprint import fingerprint
 from training.data.records import Captioned, Conversation
 from training.errors import TrainingError
-from training.hardware import this_machine
+from training.hardware import fastest_precision, this_machine
 from training.loggers import open_loggers
 from training.loop import Loop, deciding, differing, new_accelerator
 from training.metrics import FINISHED, AnyMetric, End, Start, Validation
@@ -49,7 +49,7 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
 
     Raises TrainingError.
     """
-    configuration = load(STAGES[stage], find(stage, preset), changes)
+    configuration = _settled(load(STAGES[stage], find(stage, preset), changes), folder)
     _require_gpu(configuration)
     accelerator = new_accelerator(configuration)
     torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
@@ -62,6 +62,13 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
         raise TrainingError(out_of_memory(configuration, error)) from error
     finally:
         accelerator.end_training()
+
+
+def _settled(configuration: Configuration, folder: Path) -> Configuration:
+    """With the precision that the run in `folder` was begun in, wherever it goes on, or else with what is faster here."""
+    begun = folder / CONFIG
+    precision = load(type(configuration), begun).precision if begun.exists() else "auto"
+    return configuration.settled(fastest_precision() if precision == "auto" else precision)
 
 
 def _require_gpu(configuration: Configuration) -> None:
@@ -137,7 +144,7 @@ def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Co
 def _train(
     configuration: Configuration, task: Task, data: tuple[DataFile, ...], preset: str, folder: Path, accelerator: Accelerator
 ) -> str:
-    hardware = this_machine(accelerator.num_processes)
+    hardware = this_machine(accelerator.num_processes, precision=configuration.computes_in)
     with contextlib.ExitStack() as stack:
         listener = _Listener()
         loop = Loop(configuration, task, folder / CHECKPOINTS, accelerator, listener, hardware.peak_flops)

@@ -23,7 +23,7 @@ class Batch:
     inputs: dict[str, torch.Tensor]
     """Arguments of the task's module."""
     tokens: int
-    """That the language model sees, without padding."""
+    """That the language model reads, without padding; a beginning that all rows share counts once."""
     answer_tokens: int
     """That are learnt."""
     sequences: int

@@ -29,11 +29,12 @@ def clip_config() -> CLIPVisionConfig:
 
 
 def lite_config() -> EfficientNetLiteConfig:
-    """224 pixels, five halvings: a 7x7 map."""
+    """224 pixels, five halvings: a 7x7 map, all of whose cells are shown, as many as tiny CLIP's patches."""
     return EfficientNetLiteConfig(
         stem_channels=4,
         blocks=[[1, 3, 2, 1, 4], [1, 5, 2, 2, 6], [2, 3, 2, 2, 6], [1, 3, 2, 2, 8]],
         hidden_size=16,
+        token_grid=7,
         id2label={0: "a", 1: "b", 2: "c"},
     )
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from training.errors import TrainingError
-from training.hardware import GIB, GPUS, find_gpu, this_machine
+from training.hardware import GIB, GPUS, fastest_precision, find_gpu, this_machine
 
 
 def test_no_peak_is_the_figure_with_sparsity() -> None:
@@ -66,12 +66,20 @@ def test_a_card_that_is_not_in_the_table_is_not_taken_for_another(name: str) -> 
         find_gpu(name)
 
 
+@pytest.mark.parametrize(("units", "fastest"), [("avx512_bf16", "bf16"), ("amx_bf16", "bf16"), ("avx512_f", "fp32")])
+def test_bf16_is_chosen_where_there_are_units_for_it(units: str, fastest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {units: True, "architecture": "x86_64"})
+    assert fastest_precision() == fastest
+
+
 def test_a_cpu_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.hardware.GEMM_SIZE", 128)
     monkeypatch.setattr("training.hardware.GEMM_SECONDS", 0.0)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     before = torch.get_num_threads()
     machine = this_machine(devices=2, threads=1)
+    assert this_machine(threads=1, precision="bf16").peak_source == "measured: bf16 matrices of 128, 1 thread"
     assert torch.get_num_threads() == before
     assert machine.devices == 2
     assert machine.peak_flops is not None

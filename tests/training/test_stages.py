@@ -138,6 +138,24 @@ def test_padding_and_company_change_nothing(tmp_path: Path) -> None:
     assert abs(alone - together) < 1e-3
 
 
+@pytest.mark.parametrize("stage", TASKS)
+def test_a_common_beginning_is_read_once_and_changes_nothing(stage: str, tmp_path: Path) -> None:
+    found = {}
+    for checkpointing in (False, True):  # with checkpointing nothing is shared
+        torch.manual_seed(0)
+        task, _ = TASKS[stage][0](tmp_path, gradient_checkpointing=checkpointing)
+        task.module.eval()
+        batch = task.train.collate(range(4))
+        assert ("prefix_ids" in batch.inputs) != checkpointing
+        loss = task.module(**batch.inputs)
+        loss.backward()
+        found[checkpointing] = (loss, [value.grad for value in task.module.parameters() if value.requires_grad], batch.tokens)
+    (shared, gradients, read), (apart, expected, all_tokens) = found[False], found[True]
+    assert read == all_tokens - 3 * len("Instruct:")
+    torch.testing.assert_close(shared, apart)
+    torch.testing.assert_close(gradients, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_conversations_without_a_picture_can_be_left_to_the_base(tmp_path: Path) -> None:
     task, _ = instruct_task(tmp_path, text_only="base")
     assert len(task.train.lengths) == 6

@@ -61,7 +61,9 @@ def classes_of(package: Path, labels: Mapping[int, str]) -> list[Class]:
 def write_classes(
     folder: Path, prefix: str, eyes: Eyes, real: Maps, classes: Sequence[Class], questioner: Questioner, progress: Progress
 ) -> None:
-    """Fill `folder` with maps as .npy files, (cells, channels) float16, and their records; `prefix`: before the files' names.
+    """Fill `folder` with what is shown of maps as .npy files, (tokens, channels) float16, and with their records.
+
+    `prefix`: before the files' names.
 
     train.jsonl and heldout.jsonl: captions; conversations.json: questions; measured.json: what the classifier says of them.
     """
@@ -76,7 +78,7 @@ def write_classes(
     made = Maker(real, eyes.classifier).make(wanted, torch.Generator().manual_seed(SEED))
     for (one, at), features in zip(numbers, _each(made, measured, wanted, progress), strict=True):
         name = f"{one.number:04d}-{at}"
-        np.save(folder / f"{name}.npy", features, allow_pickle=False)
+        np.save(folder / f"{name}.npy", eyes.shown(features), allow_pickle=False)
         record = captioned(f"{prefix}/{name}.npy", questioner.captions(one), "classes")
         (train if at < EACH else held_out).append(record)
         if at < EACH:

@@ -12,7 +12,7 @@ from transformers import AutoModel
 
 from model.convert import quiet
 from model.presets import get_preset
-from model.vision import EfficientNetLiteModel, Preprocessing
+from model.vision import EfficientNetLiteModel, Preprocessing, pool_cells
 from model.weights import WeightsError, prepare
 from training.data.packages import Progress
 from training.data.pocket.classes import Classifier, Maps
@@ -36,6 +36,11 @@ class Eyes:
         self.labels: dict[int, str] = {int(number): str(label) for number, label in self._tower.config.id2label.items()}
         head = self._tower.classifier
         self.classifier = Classifier(head.weight.detach(), head.bias.detach())
+
+    def shown(self, cells: Maps) -> Maps:
+        """(cells, channels) -> (tokens, channels): what the language model is shown of a map."""
+        pooled = pool_cells(torch.from_numpy(cells)[None].float(), self._tower.config.token_grid)
+        return pooled[0].half().numpy()
 
     def maps(self, pictures: Sequence[Path], seen: Callable[[int], None]) -> Maps:
         """(pictures, cells, channels) float16; `seen` hears how many pictures are done."""
