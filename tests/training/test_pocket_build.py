@@ -113,7 +113,7 @@ def test_the_folder_holds_whole_records_and_no_caption_on_both_sides(tmp_path: P
     assert rows["tuxpaint"].records + rows["tuxpaint"].held_out == len(STAMPS)
     classes = read_lines(to / "classes-train.jsonl")
     assert len(classes) == 2 * distil.EACH
-    assert {one["captions"][0] for one in classes} == {"A hound.", "A spoon."}
+    assert {one["captions"][0] for one in classes} == {"A dog, a hound.", "A spoon."}
     assert len(read_lines(to / "classes-heldout.jsonl")) == 1
     features = np.load(to / classes[0]["image"], allow_pickle=False)
     assert (features.shape, features.dtype) == ((16, 16), np.float16)

@@ -185,7 +185,8 @@ def test_every_answer_about_a_class_is_true(tmp_path: Path) -> None:
                     assert answer == f"A {one.name}."
                     assert asked[:1] == list(questioner.categories(one))
     assert 1.2 < answers["Yes."] / answers["No."] < 2.2, "more than half where yes is possible"
-    assert questioner.captions(classes[0]) == ("A hound.", "A photo of a hound.")
+    assert questioner.captions(classes[0]) == ("A dog, a hound.", "A photo of a dog, a hound.")
+    assert questioner.captions(classes[1])[0] == "A spoon.", "nobody says it is a tool"
 
 
 def test_wordnet_that_is_another_is_refused(tmp_path: Path) -> None:

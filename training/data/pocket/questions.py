@@ -48,6 +48,12 @@ CATEGORIES: dict[str, tuple[str, str]] = {
 """What is asked for: the noun that covers it, and a wider one. What is in the wider one only is not asked about: people may
 call it so all the same (a lion a cat, a helmet a hat)."""
 
+CALLED = frozenset(
+    ("ball", "bear", "bird", "boat", "bottle", "building", "butterfly", "car", "cat", "clock", "computer", "dog", "fish", "frog")
+    + ("fruit", "hat", "insect", "lizard", "monkey", "musical instrument", "snake", "spider", "truck", "turtle", "vegetable")
+)
+"""Categories that people call a thing by: a beagle is a dog to them first, but a koala no 'animal'."""
+
 ASK_WHETHER = (
     "Is there {a} in this photo?",
     "Is there {a} in the picture?",
@@ -103,8 +109,11 @@ class Questioner:
         return self._in[one.number]
 
     def captions(self, one: Class) -> tuple[str, str]:
-        """'A tabby cat.' and 'A photo of a tabby cat.'"""
+        """'A dog, a beagle.' and 'A photo of a dog, a beagle.'; 'A tabby cat.', whose name says what it is."""
         plain = self._english.sentence(one.name)
+        called = min(CALLED.intersection(self._in[one.number]), key=lambda name: self._weight[name], default=None)
+        if called is not None and called not in one.name.lower():
+            plain = f"{self._english.sentence(called).rstrip('.')}, {lower_article(plain)}"
         return plain, f"A photo of {lower_article(plain)}"
 
     def turns(self, one: Class, chance: random.Random) -> list[tuple[str, str]]:
@@ -116,7 +125,8 @@ class Questioner:
             return [*said, (self._whether(self._weighted(out, chance), chance), "No.")]
         for _ in range(TURNS):
             if chance.random() < KIND_PART:
-                said.append((chance.choice(ASK_KIND).format(category=chance.choice(own)), answer))
+                kind = self._english.sentence(one.name)
+                said.append((chance.choice(ASK_KIND).format(category=chance.choice(own)), kind))
             elif chance.random() < YES_PART:
                 said.append((self._whether(chance.choice(own), chance), "Yes."))
             else:

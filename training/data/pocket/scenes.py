@@ -12,7 +12,7 @@ from PIL import Image
 from training.data.pocket import tuxpaint
 from training.data.pocket.pictures import SIDE, Drawn
 
-EACH = 2
+EACH = 6
 """Scenes of each stamp."""
 
 SMALLEST, LARGEST = 0.5, 0.85
