@@ -140,22 +140,29 @@ def test_scenes_put_stamps_before_photographs_the_same_way_each_time(tmp_path: P
     assert tuple(pixels[0, 0])[2] < 60
 
 
-def test_questions_about_one_picture_are_one_conversation_to_train_on_and_single_ones_to_test(tmp_path: Path) -> None:
+def test_questions_come_in_rounds_over_all_pictures_to_train_on_and_one_by_one_to_test(tmp_path: Path) -> None:
     for split in easy_vqa.SPLITS:
         folder = tmp_path / "easy_vqa/data" / split
         (folder / "images").mkdir(parents=True)
         for number in (0, 1):
             Image.new("RGB", (8, 8), "teal").save(folder / f"images/{number}.png")
         (folder / "questions.json").write_text(
-            json.dumps([["what color?", "teal", 0], ["is it a circle?", "no", 1], ["is it teal?", "yes", 0]])
+            json.dumps([["a?", "teal", 0], ["b?", "yes", 0], ["c?", "no", 0], ["what color?", "teal", 1]])
         )
         (tmp_path / split).mkdir()
     train, test = (easy_vqa.convert(tmp_path, split, tmp_path / split, split) for split in easy_vqa.SPLITS)
-    assert [turn["value"] for turn in train[0]["conversations"]] == ["<image>\nwhat color?", "teal", "is it teal?", "yes"]
+    assert [(one["image"], len(one["conversations"])) for one in train] == [
+        ("train/0.png", 4),
+        ("train/1.png", 2),
+        ("train/0.png", 2),
+    ]
+    asked = {turn["value"].removeprefix("<image>\n") for one in train for turn in one["conversations"][::2]}
+    assert asked == {"a?", "b?", "c?", "what color?"}
     assert [(one["image"], one["conversations"][1]["value"]) for one in test] == [
         ("test/0.png", "teal"),
         ("test/0.png", "yes"),
-        ("test/1.png", "no"),
+        ("test/0.png", "no"),
+        ("test/1.png", "teal"),
     ]
     assert (tmp_path / "test/1.png").is_file()
     (tmp_path / "easy_vqa/data/test/questions.json").write_text("[[")

@@ -6,8 +6,10 @@ https://github.com/vzhou842/easy-VQA: questions.json is a list of [question, ans
 from __future__ import annotations
 
 import json
+import random
 import shutil
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -27,30 +29,45 @@ PACKAGE = DataPackage(
 )
 
 
+TURNS = 2
+"""Questions of a conversation: after many, most answers follow from the earlier ones, and nobody has to look."""
+
+Questions = dict[int, list[tuple[str, str]]]
+"""With their answers, by picture."""
 Split = Literal["train", "test"]
 SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 def convert(package: Path, split: Split, folder: Path, prefix: str) -> list[Conversation]:
-    """Copy the pictures of a split into `folder` as they are; train: a conversation a picture, test: one a question.
+    """Copy the pictures of a split into `folder` as they are; train: conversations of TURNS questions, test: of one.
 
     `prefix`: of the pictures' names in the records. Raises TrainingError.
     """
     source = package / "easy_vqa/data" / split
     try:
         questions = json.loads((source / "questions.json").read_text("utf-8"))
-        by_picture: dict[int, list[tuple[str, str]]] = defaultdict(list)
+        by_picture: Questions = defaultdict(list)
         for question, answer, number in questions:
             by_picture[int(number)].append((str(question), str(answer)))
         for number in sorted(by_picture):
             shutil.copyfile(source / "images" / f"{number}.png", folder / f"{number}.png")
     except (OSError, ValueError, TypeError) as error:
         raise TrainingError(f"{source} does not hold easy-VQA ({error}): remove it and try again.") from error
-    records = []
+    return list(_rounds(by_picture, prefix) if split == "train" else _one_by_one(by_picture, prefix))
+
+
+def _one_by_one(by_picture: Questions, prefix: str) -> Iterator[Conversation]:
     for number, turns in sorted(by_picture.items()):
-        image = f"{prefix}/{number}.png"
-        if split == "train":
-            records.append(conversation(f"easyvqa-{number}", image, turns))
-        else:
-            records += [conversation(f"easyvqa-{number}-{at}", image, [turn]) for at, turn in enumerate(turns)]
-    return records
+        for at, turn in enumerate(turns):
+            yield conversation(f"easyvqa-{number}-{at}", f"{prefix}/{number}.png", [turn])
+
+
+def _rounds(by_picture: Questions, prefix: str) -> Iterator[Conversation]:
+    """TURNS questions of every picture, then the next ones, so that the first so many records know all pictures."""
+    shuffled = {}
+    for number, turns in sorted(by_picture.items()):
+        shuffled[number] = random.Random(number).sample(turns, len(turns))  # noqa: S311 - the same order each time
+    for start in range(0, max(map(len, shuffled.values())), TURNS):
+        for number, turns in shuffled.items():
+            if asked := turns[start : start + TURNS]:
+                yield conversation(f"easyvqa-{number}-{start}", f"{prefix}/{number}.png", asked)

@@ -48,11 +48,8 @@ CATEGORIES: dict[str, tuple[str, str]] = {
 """What is asked for: the noun that covers it, and a wider one. What is in the wider one only is not asked about: people may
 call it so all the same (a lion a cat, a helmet a hat)."""
 
-CALLED = frozenset(
-    ("ball", "bear", "bird", "boat", "bottle", "building", "butterfly", "car", "cat", "clock", "computer", "dog", "fish", "frog")
-    + ("fruit", "hat", "insect", "lizard", "monkey", "musical instrument", "snake", "spider", "truck", "turtle", "vegetable")
-)
-"""Categories that people call a thing by: a beagle is a dog to them first, but a koala no 'animal'."""
+NOT_CALLED = frozenset({"animal", "piece of clothing", "piece of furniture", "shop", "tool", "vehicle", "weapon"})
+"""Categories that nobody calls a thing by first: a beagle is a dog, but a koala no 'animal'."""
 
 ASK_WHETHER = (
     "Is there {a} in this photo?",
@@ -111,7 +108,8 @@ class Questioner:
     def captions(self, one: Class) -> tuple[str, str]:
         """'A dog, a beagle.' and 'A photo of a dog, a beagle.'; 'A tabby cat.', whose name says what it is."""
         plain = self._english.sentence(one.name)
-        called = min(CALLED.intersection(self._in[one.number]), key=lambda name: self._weight[name], default=None)
+        own = [name for name in self._in[one.number] if name not in NOT_CALLED]
+        called = min(own, key=lambda name: self._weight[name], default=None)
         if called is not None and called not in one.name.lower():
             plain = f"{self._english.sentence(called).rstrip('.')}, {lower_article(plain)}"
         return plain, f"A photo of {lower_article(plain)}"
