@@ -134,15 +134,23 @@ def merge(
 def export(
     name: NameOrFolder,
     file: Annotated[Path, typer.Argument(help="The .zip to write.")],
+    half: Annotated[
+        bool, typer.Option("--half", help="Weights in fp16: half as large, and far finer than training is.")
+    ] = False,
     preset: PresetOption = None,
 ) -> None:
     """Write an adapter into one .zip to share; `jnana adapters use FILE.zip` takes it."""
     settings, chosen = _settings(preset)
     file = file.expanduser()
-    with sentences():
+    with sentences(), tempfile.TemporaryDirectory() as scratch:
         if file.suffix != ".zip" or file.exists():
             raise WeightsError(f"{file} should be a new file that ends with .zip.")
-        shelf.export(Adapter.open(shelf.find(name, chosen, settings.home)), file)
+        adapter = Adapter.open(shelf.find(name, chosen, settings.home))
+        if half:
+            from model.halve import halve  # imports torch
+
+            adapter = halve(adapter, Path(scratch) / "half")
+        shelf.export(adapter, file)
     print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
 

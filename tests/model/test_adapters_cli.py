@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
+from model import lora, shelf
 from model.adapters import Adapter
 from model.cli import app
 from model.weights import PreparedWeights
@@ -103,6 +105,23 @@ def test_export_and_use_elsewhere(run: Run, toy: Adapter, tmp_path: Path) -> Non
     assert run("use", tmp_path / "toy.zip").exit_code == 0
     assert listed(run) == [("toy", True, "ready")]
     assert [path.name for path in (tmp_path / "home" / "adapters" / "phi2").glob(".*")] == []
+
+
+def test_half_of_an_adapter_is_nearly_the_same(run: Run, toy: Adapter, weights: PreparedWeights, tmp_path: Path) -> None:
+    assert run("export", toy.folder, tmp_path / "half.zip", "--half").exit_code == 0
+    (tmp_path / "half").mkdir()
+    half = Adapter.open(shelf.unpack(tmp_path / "half.zip", tmp_path / "half"))
+    assert half.card.parent == toy.sha256
+    assert half.projector
+    assert half.lora
+    assert {tensor.dtype for file in (half.projector, half.lora) for tensor in load_file(file).values()} == {torch.float16}
+    one, other = tiny_home.plain(weights), tiny_home.plain(weights)
+    lora.load(one, toy.folder)
+    lora.load(other, half.folder)
+    assert {weight.dtype for weight in other.parameters()} == {torch.float32}
+    ids = torch.arange(5, 15)[None]
+    torch.testing.assert_close(other(ids).logits, one(ids).logits, rtol=1e-3, atol=1e-3)
+    assert not torch.equal(other(ids).logits, one(ids).logits)
 
 
 def test_merge_says_what_to_do_with_it(run: Run, weights: PreparedWeights, tmp_path: Path) -> None:
