@@ -105,7 +105,8 @@ def appearing(target: Path) -> Iterator[Path]:
         yield partial
         partial.chmod(0o755)
         for path in sorted(partial.rglob("*")):
-            _sync(path)
+            if not path.is_symlink():  # what it names has its own turn, or is not here at all
+                _sync(path)
         _sync(partial)
         if target.exists():
             old = target.with_name(f".{target.name}{REPLACED}")

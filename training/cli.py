@@ -52,6 +52,28 @@ def pocket_data(
     print_table(table(rows))
 
 
+@data.command("texts")
+def texts(
+    to: Annotated[Path, typer.Option(help="Folder to make.")],
+    debian_mirror: Annotated[
+        list[str] | None, typer.Option(help="Where packages of Debian come from if apt does not have them; may be repeated.")
+    ] = None,
+) -> None:
+    """Make text to try stage 0 with out of ordinary packages: standards, a manual, dictionaries."""
+    from rich.table import Table
+
+    from model.progress import progress
+    from training.data.packages import DEBIAN_MIRRORS
+    from training.data.texts import build
+
+    with sentences(), progress() as on_progress:
+        rows = build(to, on_progress, debian_mirror or DEBIAN_MIRRORS)
+    table = Table("package", "version", "licence", "documents", "characters")
+    for row in rows:
+        table.add_row(row.package.name, row.package.version, row.package.licence, f"{row.documents:,}", f"{row.characters:,}")
+    print_table(table)
+
+
 app.add_typer(train, name="train")
 app.add_typer(data, name="data")
 
