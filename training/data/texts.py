@@ -64,8 +64,8 @@ def _dictionary(name: str) -> Reader:
             headword, start, length = line.split("\t")[:3]
             if not headword.startswith(ABOUT):
                 places.add((_number(start), _number(length)))  # several headwords may share an entry
-        for start, length in sorted(places):
-            yield content[start : start + length].decode("utf-8", "replace").strip()
+        for first, size in sorted(places):
+            yield content[first : first + size].decode("utf-8", "replace").strip()
 
     return read
 
