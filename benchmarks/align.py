@@ -112,7 +112,9 @@ def main() -> None:
                 Captioned(Origin(Path("captions"), at), path, (caption,))
                 for at, (path, caption) in enumerate(zip(paths, captions, strict=True))
             ]
-            task = align.build(run, base, base.cache(Path(name)), records, records[:1], "", lambda done, total: None)
+            cache = base.cache(Path(name))
+            cache.fill(paths, base.look)
+            task = align.build(run, base, cache, records, records[:1], "")
             optimizer = torch.optim.AdamW(base.projector.parameters(), lr=1e-5)
             peer = rate(originals(base, task, optimizer, paths), options.seconds)
             rows.append([str(words), "original's way", str(ORIGINAL_BATCH), f"{peer:.2f}", "1.0"])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import structlog
 
@@ -19,7 +18,7 @@ from model.presets import ORIGINAL_PROMPT
 from model.prompt import Placeholder, PromptWriter, Turn
 from training.base import Base, save_adapter
 from training.config import Align
-from training.data.features import FeatureCache, Progress
+from training.data.features import FeatureCache
 from training.data.records import Captioned
 from training.errors import TrainingError
 from training.examples import Example
@@ -29,13 +28,11 @@ log = structlog.get_logger(__name__)
 
 
 def build(
-    run: Align, base: Base, cache: FeatureCache, train: Sequence[Captioned], validation: Sequence[Captioned], fingerprint: str,
-    looked: Progress,
-) -> MindTask:  # fmt: skip
-    """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
-    rows = cache.fill([record.image for record in [*train, *validation]], base.look, looked)
+    run: Align, base: Base, cache: FeatureCache, train: Sequence[Captioned], validation: Sequence[Captioned], fingerprint: str
+) -> MindTask:
+    """The stage's task; `cache` has all pictures. Raises TrainingError."""
     sets = [
-        base.examples(run, _examples(run, base.writer, records, rows, which), cache)
+        base.examples(run, _examples(run, base.writer, records, cache, which), cache)
         for which, records in (("training", train), ("validation", validation))
     ]
     base.projector.requires_grad_(True)
@@ -67,9 +64,7 @@ def longest(run: Align, writer: PromptWriter, record: Captioned) -> int:
     )
 
 
-def _examples(
-    run: Align, writer: PromptWriter, records: Sequence[Captioned], rows: dict[Path, int], which: str
-) -> list[Example]:
+def _examples(run: Align, writer: PromptWriter, records: Sequence[Captioned], cache: FeatureCache, which: str) -> list[Example]:
     """One a caption; those that are too long are left out."""
     examples: list[Example] = []
     total = 0
@@ -78,7 +73,7 @@ def _examples(
             ids, learnt = encode(run, writer, caption, total)
             total += 1
             if len(ids) <= run.max_length:
-                examples.append(Example(record.origin, tuple(ids), tuple(learnt), (rows[record.image],), record.image))
+                examples.append(Example(record.origin, tuple(ids), tuple(learnt), (cache.row(record.image),), record.image))
     if left_out := total - len(examples):
         log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))
     if not examples:

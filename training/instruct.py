@@ -24,7 +24,7 @@ from model import lora
 from model.prompt import Placeholder, PromptWriter, Turn
 from training.base import Base, save_adapter
 from training.config import Instruct
-from training.data.features import FeatureCache, Progress
+from training.data.features import FeatureCache
 from training.data.records import Conversation
 from training.errors import TrainingError
 from training.examples import Example
@@ -40,12 +40,9 @@ def build(
     train: Sequence[Conversation],
     validation: Sequence[Conversation],
     fingerprint: str,
-    looked: Progress,
 ) -> MindTask:
-    """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
+    """The stage's task; `cache` has all pictures, and `base` a trained projector. Raises TrainingError."""
     chosen = [[record for record in records if record.images or run.text_only == "adapter"] for records in (train, validation)]
-    if base.start is None or base.start.projector is None:
-        raise TrainingError("Stage 2 needs a trained projector: --set start=RUN/artefact of a stage 1.")
     for which, records, kept in zip(("training", "validation"), (train, validation), chosen, strict=True):
         if left_out := len(records) - len(kept):
             log.info("conversations without a picture are left to the base model", of=which, left_out=left_out)
@@ -53,9 +50,8 @@ def build(
             raise TrainingError(
                 f"No {which} conversation has a picture, and text_only=base leaves the others to the base model."
             )
-    rows = cache.fill([image for records in chosen for record in records for image in record.images], base.look, looked)
     sets = [
-        base.examples(run, _examples(run, base.writer, records, rows, which), cache)
+        base.examples(run, _examples(run, base.writer, records, cache, which), cache)
         for which, records in zip(("training", "validation"), chosen, strict=True)
     ]
     language = add_lora(run, base)
@@ -144,13 +140,13 @@ def _turn(role: str, text: str, pictures: int) -> Turn:
 
 
 def _examples(
-    run: Instruct, writer: PromptWriter, records: Sequence[Conversation], rows: dict[Path, int], which: str
+    run: Instruct, writer: PromptWriter, records: Sequence[Conversation], cache: FeatureCache, which: str
 ) -> list[Example]:
     """Those that are too long are left out."""
     examples = []
     total = 0
     for record in records:
-        pictures = tuple(rows[image] for image in record.images)
+        pictures = tuple(cache.row(image) for image in record.images)
         first = record.images[0] if record.images else None
         for ids, learnt in encode(run, writer, record):
             total += 1

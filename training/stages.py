@@ -8,8 +8,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from accelerate import Accelerator
@@ -26,6 +27,7 @@ from training.config import Run as Configuration
 from training.data.captions import load_captions
 from training.data.conversations import load_conversations
 from training.data.fingerprint import fingerprint
+from training.data.loading import pictures_of, without_unfit
 from training.data.records import Captioned, Conversation
 from training.errors import TrainingError
 from training.hardware import fastest_precision, this_machine
@@ -40,6 +42,8 @@ from training.task import Facts, Task
 
 FEATURES = Path("training") / "features"
 """Below JNANA_HOME: looked-at pictures serve every run."""
+
+R = TypeVar("R", Captioned, Conversation)
 
 
 def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, skip_bad: bool) -> str:
@@ -110,17 +114,20 @@ def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad:
     with accelerator.main_process_first(), progress(plain_lines=accelerator.is_main_process) as bars:
         base = load_base(configuration, home, accelerator.device, bars)
         cache = base.cache(home / FEATURES)
-        data = fingerprint([*sources.train, *sources.validation])
+        sets = (sources.train, sources.validation)
 
-        def looked(done: int, total: int) -> None:
-            bars("Looking at pictures", done, total)
+        def looked_at(records: Sequence[Sequence[R]]) -> tuple[list[list[R]], str]:
+            """Those whose pictures are in the cache now, and the fingerprint of the data."""
+            pictures = [path for part in records for record in part for path in pictures_of(record)]
+            unfit = cache.fill(pictures, base.look, partial(bars, "Looking at pictures"))
+            return without_unfit(records, unfit, skip_bad=skip_bad), fingerprint([*sets[0], *sets[1]], unfit)
 
         if isinstance(configuration, Align):
-            captioned = [load_captions(files, skip_bad=skip_bad) for files in (sources.train, sources.validation)]
-            task = align.build(configuration, base, cache, captioned[0], captioned[1], data, looked)
+            captioned, data = looked_at([load_captions(files, skip_bad=skip_bad) for files in sets])
+            task = align.build(configuration, base, cache, captioned[0], captioned[1], data)
             return task, _data_files(sources, captioned)
-        talks = [load_conversations(files, skip_bad=skip_bad) for files in (sources.train, sources.validation)]
-        task = instruct.build(configuration, base, cache, talks[0], talks[1], data, looked)
+        talks, data = looked_at([load_conversations(files, skip_bad=skip_bad) for files in sets])
+        task = instruct.build(configuration, base, cache, talks[0], talks[1], data)
         return task, _data_files(sources, talks)
 
 

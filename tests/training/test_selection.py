@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from tests.training import minds
-from training import align, instruct
 from training.data.features import FeatureCache
 from training.errors import TrainingError
 
@@ -24,7 +23,7 @@ def test_one_caption_of_a_picture_or_all(tmp_path: Path, cache: FeatureCache) ->
     records = [replace(record, captions=("one", "two", "three")) for record in minds.captioned(minds.pictures(tmp_path, 2))]
     for captions, count in (("all", 6), ("first", 2)):
         run = minds.align(captions=captions, template="original")
-        task = align.build(run, minds.base(), cache, records, records, "data", lambda done, total: None)
+        task = minds.task(run, minds.base(), cache, records, records)
         assert len(task.train.examples) == count
 
 
@@ -33,8 +32,8 @@ def test_answers_beyond_the_limit_are_left_out(tmp_path: Path, cache: FeatureCac
     # Bytes are tokens here: "Thing 0." and "Yes." have 8 and 4, and an end of text each.
     for limit, lengths in ((None, {9, 5}), (9, {9, 5}), (8, {5})):
         run = minds.instruct(template="original", text_only="base", max_answer=limit)
-        task = instruct.build(run, minds.base("original"), cache, records, records, "data", lambda done, total: None)
+        task = minds.task(run, minds.base("original"), cache, records, records)
         assert {sum(example.learnt) for example in task.train.examples} == lengths
     run = minds.instruct(template="original", max_answer=2)
     with pytest.raises(TrainingError, match=r"max_length \(200 tokens\) and max_answer \(2\)"):
-        instruct.build(run, minds.base("original"), cache, records, records, "data", lambda done, total: None)
+        minds.task(run, minds.base("original"), cache, records, records)

@@ -61,7 +61,7 @@ def read_captions(files: Files) -> Iterator[Captioned | BadRecord]:
 
 def load_captions(files: Sequence[Files], *, skip_bad: bool) -> list[Captioned]:
     """Every record of `files` as often as its `times` says. Bad ones, and those whose picture is missing, stop it or are
-    left out with a line in the log. Whether pictures can be decoded is not tried.
+    left out with a line in the log. Whether pictures can be decoded shows when they are looked at.
 
     Raises TrainingError: bad records and not `skip_bad`; no good ones; a file that cannot be read.
     """

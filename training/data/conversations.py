@@ -56,7 +56,7 @@ def read_conversations(files: Files) -> Iterator[Conversation | BadRecord]:
 
 def load_conversations(files: Sequence[Files], *, skip_bad: bool) -> list[Conversation]:
     """Every record of `files` as often as its `times` says. Bad ones, and those with a picture that is missing, stop it or are
-    left out with a line in the log. Whether pictures can be decoded is not tried.
+    left out with a line in the log. Whether pictures can be decoded shows when they are looked at.
 
     Raises TrainingError: bad records and not `skip_bad`; no good ones; a file that cannot be read.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from pathlib import Path
 
 from model.files import sha256
 from training.config import Files
@@ -15,9 +16,10 @@ from training.data.reading import Unfit, pictures_folder, readable
 from training.data.records import BadRecord, Captioned, Conversation
 
 
-def fingerprint(files: Sequence[Files]) -> str:
+def fingerprint(files: Sequence[Files], unfit: Container[Path] = ()) -> str:
     """Hex sha256 over the bytes of the data files, in order, the settings that change what is read of them (`format`, `first`,
-    `times`), and the names, relative to the images folder, and sizes of the pictures that are read.
+    `times`), and the names, relative to the images folder, and sizes of the pictures that are read. Those that are
+    `unfit` count as missing.
 
     It does not notice a picture replaced by another of as many bytes, nor (and that is meant) data that moved to another
     folder. Reads the records once more: seconds for 150,000. Raises TrainingError as reading does.
@@ -27,7 +29,7 @@ def fingerprint(files: Sequence[Files]) -> str:
         with readable(source.file):
             content = sha256(source.file)
         digest.update(_line(source.format, source.first, source.times, content))
-        for name, size in sorted(_pictures(source).items()):
+        for name, size in sorted(_pictures(source, unfit).items()):
             digest.update(_line(name, size))
     return digest.hexdigest()
 
@@ -36,8 +38,8 @@ def _line(*values: str | int | None) -> bytes:
     return json.dumps(values).encode() + b"\n"
 
 
-def _pictures(files: Files) -> dict[str, int]:
-    """Sizes by relative name; -1 for what is not there."""
+def _pictures(files: Files, unfit: Container[Path]) -> dict[str, int]:
+    """Sizes by relative name; -1 for what is not there or cannot be looked at."""
     folder = pictures_folder(files)
     sizes: dict[str, int] = {}
     for record in reader(files)(files):
@@ -47,7 +49,7 @@ def _pictures(files: Files) -> dict[str, int]:
             name = path.relative_to(folder).as_posix()
             if name not in sizes:
                 try:
-                    sizes[name] = picture_size(path)
+                    sizes[name] = -1 if path in unfit else picture_size(path)
                 except Unfit:
                     sizes[name] = -1
     return sizes
