@@ -128,10 +128,23 @@ class Files(Section):
     """For the record: under which terms it is had."""
     images: Path | None = None
     """Folder that pictures are relative to; null: the file's own."""
+    skip: Annotated[int, Field(ge=0)] = 0
+    """Records at the beginning that are left out: held back, where validation takes the `first` of the same file."""
     first: Positive | None = None
-    """Only so many records."""
+    """Only so many records, counted behind those that are skipped."""
     times: Positive = 1
     """How often each record counts in an epoch."""
+
+    @property
+    def end(self) -> int | None:
+        """Place of the record behind the last; None: there is no limit."""
+        return None if self.first is None else self.skip + self.first
+
+    def shares(self, other: Files) -> bool:
+        """Whether a record can be in both."""
+        if self.file.resolve() != other.file.resolve():
+            return False
+        return (other.end is None or self.skip < other.end) and (self.end is None or other.skip < self.end)
 
 
 class Pictures(Section):

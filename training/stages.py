@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import structlog
 import torch
 from accelerate import Accelerator
 
@@ -44,6 +45,8 @@ FEATURES = Path("training") / "features"
 """Below JNANA_HOME: looked-at pictures serve every run."""
 
 R = TypeVar("R", Captioned, Conversation)
+
+log = structlog.get_logger(__name__)
 
 
 def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, skip_bad: bool) -> str:
@@ -109,6 +112,8 @@ def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad:
         return pretrain, pretrain.data_files()
     assert isinstance(configuration, Align | Instruct)  # noqa: S101 - there is no fourth stage
     sources = configuration.data
+    if accelerator.is_main_process:
+        _warn_of_shared_records(sources)
     home = WorkerSettings().home
     # One rank at a time converts weights and looks at new pictures; the others find them.
     with accelerator.main_process_first(), progress(plain_lines=accelerator.is_main_process) as bars:
@@ -129,6 +134,12 @@ def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad:
         talks, data = looked_at([load_conversations(files, skip_bad=skip_bad) for files in sets])
         task = instruct.build(configuration, base, cache, talks[0], talks[1], data)
         return task, _data_files(sources, talks)
+
+
+def _warn_of_shared_records(sources: TrainingData) -> None:
+    shared = {str(held.file) for held in sources.validation for files in sources.train if files.shares(held)}
+    if shared:
+        log.warning("validation records are training records too: hold some back with skip and first", files=sorted(shared))
 
 
 def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Conversation]]) -> tuple[DataFile, ...]:

@@ -17,8 +17,8 @@ from training.data.records import BadRecord, Captioned, Conversation
 
 
 def fingerprint(files: Sequence[Files], unfit: Container[Path] = ()) -> str:
-    """Hex sha256 over the bytes of the data files, in order, the settings that change what is read of them (`format`, `first`,
-    `times`), and the names, relative to the images folder, and sizes of the pictures that are read. Those that are
+    """Hex sha256 over the bytes of the data files, in order, the settings that change what is read of them (`format`, `skip`,
+    `first`, `times`), and the names, relative to the images folder, and sizes of the pictures that are read. Those that are
     `unfit` count as missing.
 
     It does not notice a picture replaced by another of as many bytes, nor (and that is meant) data that moved to another
@@ -28,7 +28,8 @@ def fingerprint(files: Sequence[Files], unfit: Container[Path] = ()) -> str:
     for source in files:
         with readable(source.file):
             content = sha256(source.file)
-        digest.update(_line(source.format, source.first, source.times, content))
+        skip = (source.skip,) if source.skip else ()  # runs from before there was such a key go on
+        digest.update(_line(source.format, *skip, source.first, source.times, content))
         for name, size in sorted(_pictures(source, unfit).items()):
             digest.update(_line(name, size))
     return digest.hexdigest()

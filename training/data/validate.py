@@ -36,9 +36,9 @@ def validate(
 ) -> Report:
     """Read what `run` will read, to its end: what is wrong is in the report, and nothing is raised for it.
 
-    Every source of the training and the validation data (`first` respected), every picture they name (decoded), the length of
-    every example by `measure`, and whether the validation data is in the training data. Records stay in memory. For stage 0,
-    both folders of shards are opened.
+    Every source of the training and the validation data (`skip` and `first` respected), every picture they name (decoded), the
+    length of every example by `measure`, and whether the validation data is in the training data. Records stay in memory. For
+    stage 0, both folders of shards are opened.
     """
     if isinstance(run, Pretrain):
         return _shards(run, progress, open_shards)
