@@ -16,23 +16,30 @@ import structlog
 
 from model.presets import ORIGINAL_PROMPT
 from model.prompt import Placeholder, PromptWriter, Turn
+from model.weights import Progress
 from training.base import Base, save_adapter
 from training.config import Align
 from training.data.features import FeatureCache
 from training.data.records import Captioned
 from training.errors import TrainingError
-from training.examples import Example
+from training.examples import Example, tokenised
 from training.mind_task import MindTask, parameter_group
 
 log = structlog.get_logger(__name__)
 
 
 def build(
-    run: Align, base: Base, cache: FeatureCache, train: Sequence[Captioned], validation: Sequence[Captioned], fingerprint: str
+    run: Align,
+    base: Base,
+    cache: FeatureCache,
+    train: Sequence[Captioned],
+    validation: Sequence[Captioned],
+    fingerprint: str,
+    progress: Progress,
 ) -> MindTask:
     """The stage's task; `cache` has all pictures. Raises TrainingError."""
     sets = [
-        base.examples(run, _examples(run, base.writer, records, cache, which), cache)
+        base.examples(run, _examples(run, base.writer, records, cache, which, progress), cache)
         for which, records in (("training", train), ("validation", validation))
     ]
     base.projector.requires_grad_(True)
@@ -64,16 +71,18 @@ def longest(run: Align, writer: PromptWriter, record: Captioned) -> int:
     )
 
 
-def _examples(run: Align, writer: PromptWriter, records: Sequence[Captioned], cache: FeatureCache, which: str) -> list[Example]:
+def _examples(
+    run: Align, writer: PromptWriter, records: Sequence[Captioned], cache: FeatureCache, which: str, progress: Progress
+) -> list[Example]:
     """One a caption; those that are too long are left out."""
     examples: list[Example] = []
     total = 0
-    for record in records:
+    for record in tokenised(records, which, progress):
         for caption in record.captions[: 1 if run.captions == "first" else None]:
             ids, learnt = encode(run, writer, caption, total)
             total += 1
             if len(ids) <= run.max_length:
-                examples.append(Example(record.origin, tuple(ids), tuple(learnt), (cache.row(record.image),), record.image))
+                examples.append(Example.of(record.origin, ids, learnt, (cache.row(record.image),), record.image))
     if left_out := total - len(examples):
         log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))
     if not examples:

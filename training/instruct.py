@@ -22,12 +22,13 @@ from transformers import PreTrainedModel
 
 from model import lora
 from model.prompt import Placeholder, PromptWriter, Turn
+from model.weights import Progress
 from training.base import Base, save_adapter
 from training.config import Instruct
 from training.data.features import FeatureCache
 from training.data.records import Conversation
 from training.errors import TrainingError
-from training.examples import Example
+from training.examples import Example, tokenised
 from training.mind_task import MindTask, parameter_group
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,7 @@ def build(
     train: Sequence[Conversation],
     validation: Sequence[Conversation],
     fingerprint: str,
+    progress: Progress,
 ) -> MindTask:
     """The stage's task; `cache` has all pictures, and `base` a trained projector. Raises TrainingError."""
     chosen = [[record for record in records if record.images or run.text_only == "adapter"] for records in (train, validation)]
@@ -51,7 +53,7 @@ def build(
                 f"No {which} conversation has a picture, and text_only=base leaves the others to the base model."
             )
     sets = [
-        base.examples(run, _examples(run, base.writer, records, cache, which), cache)
+        base.examples(run, _examples(run, base.writer, records, cache, which, progress), cache)
         for which, records in zip(("training", "validation"), chosen, strict=True)
     ]
     language = add_lora(run, base)
@@ -140,18 +142,18 @@ def _turn(role: str, text: str, pictures: int) -> Turn:
 
 
 def _examples(
-    run: Instruct, writer: PromptWriter, records: Sequence[Conversation], cache: FeatureCache, which: str
+    run: Instruct, writer: PromptWriter, records: Sequence[Conversation], cache: FeatureCache, which: str, progress: Progress
 ) -> list[Example]:
     """Those that are too long are left out."""
     examples = []
     total = 0
-    for record in records:
+    for record in tokenised(records, which, progress):
         pictures = tuple(cache.row(image) for image in record.images)
         first = record.images[0] if record.images else None
         for ids, learnt in encode(run, writer, record):
             total += 1
             if len(ids) <= run.max_length and (run.max_answer is None or sum(learnt) <= run.max_answer):
-                examples.append(Example(record.origin, tuple(ids), tuple(learnt), pictures, first))
+                examples.append(Example.of(record.origin, ids, learnt, pictures, first))
     if left_out := total - len(examples):
         log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))
     if not examples:

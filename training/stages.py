@@ -129,10 +129,10 @@ def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad:
 
         if isinstance(configuration, Align):
             captioned, data = looked_at([load_captions(files, skip_bad=skip_bad) for files in sets])
-            task = align.build(configuration, base, cache, captioned[0], captioned[1], data)
+            task = align.build(configuration, base, cache, captioned[0], captioned[1], data, bars)
             return task, _data_files(sources, captioned)
         talks, data = looked_at([load_conversations(files, skip_bad=skip_bad) for files in sets])
-        task = instruct.build(configuration, base, cache, talks[0], talks[1], data)
+        task = instruct.build(configuration, base, cache, talks[0], talks[1], data, bars)
         return task, _data_files(sources, talks)
 
 

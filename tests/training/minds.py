@@ -18,6 +18,7 @@ from model.presets import ORIGINAL_TEMPLATE, PHI2
 from model.projector import Projector
 from model.prompt import PromptWriter
 from model.vision import Preprocessing
+from model.weights import Progress
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
 from tests.model.tiny import PHI, clip_config
 from training import align as stage_one
@@ -121,9 +122,16 @@ def source(stage: str, file: Path, paths: Sequence[Path], **settings: Any) -> Fi
     return Files(format="captions" if stage == "align" else "llava", file=file, **settings)
 
 
-def task(run: Align | Instruct, base: Base, cache: FeatureCache, train: Sequence[Any], validation: Sequence[Any]) -> MindTask:
+def task(
+    run: Align | Instruct,
+    base: Base,
+    cache: FeatureCache,
+    train: Sequence[Any],
+    validation: Sequence[Any],
+    progress: Progress = lambda what, done, total: None,
+) -> MindTask:
     """The stage's task, once all pictures are in the cache."""
     assert not cache.fill([path for record in [*train, *validation] for path in pictures_of(record)], base.look)
     if isinstance(run, Align):
-        return stage_one.build(run, base, cache, train, validation, "data")
-    return stage_two.build(run, base, cache, train, validation, "data")
+        return stage_one.build(run, base, cache, train, validation, "data", progress)
+    return stage_two.build(run, base, cache, train, validation, "data", progress)

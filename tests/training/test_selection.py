@@ -10,7 +10,9 @@ import torch
 
 from tests.training import minds
 from training.data.features import FeatureCache
+from training.data.records import Origin
 from training.errors import TrainingError
+from training.examples import Example
 
 
 @pytest.fixture
@@ -37,3 +39,23 @@ def test_answers_beyond_the_limit_are_left_out(tmp_path: Path, cache: FeatureCac
     run = minds.instruct(template="original", max_answer=2)
     with pytest.raises(TrainingError, match=r"max_length \(200 tokens\) and max_answer \(2\)"):
         minds.task(run, minds.base("original"), cache, records, records)
+
+
+@pytest.mark.parametrize("stage", ["align", "instruct"])
+def test_examples_are_arrays_and_tokenising_tells_how_far_it_is(stage: str, tmp_path: Path, cache: FeatureCache) -> None:
+    """Tuples of Python's numbers would take gigabytes for a published data set."""
+    paths = minds.pictures(tmp_path)
+    run, records = (
+        (minds.align(), minds.captioned(paths)) if stage == "align" else (minds.instruct(), minds.conversations(paths))
+    )
+    told: list[tuple[str, int, int]] = []
+    task = minds.task(run, minds.base(), cache, records, records[:2], lambda *step: told.append(step))
+    assert all((example.ids.itemsize, example.learnt.itemsize) == (4, 1) for example in task.train.examples)
+    assert told == [("Tokenising training data", len(records), len(records)), ("Tokenising validation data", 2, 2)]
+
+
+def test_the_first_answer_of_an_example() -> None:
+    origin = Origin(Path("talk.json"), 1)
+    for learnt, answer in (([0, 1, 1, 0, 1], [1, 2]), ([0, 0, 1, 1, 1], [2, 3, 4])):
+        example = Example.of(origin, range(5), [bool(one) for one in learnt])
+        assert example.ids[example.answer].tolist() == answer

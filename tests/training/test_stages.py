@@ -64,15 +64,15 @@ def test_one_pass_is_the_originals_loop_over_tokens(tmp_path: Path) -> None:
     chosen = [0, 1, 3]
     batch = task.train.collate(chosen)
     examples = [task.train.examples[number] for number in chosen]
-    begin = examples[0].learnt.index(True)
+    begin = examples[0].answer.start
     loss = task.module(**batch.inputs)
     loss.backward()
     gradients = {name: value.grad.clone() for name, value in base.projector.named_parameters()}
     base.projector.zero_grad()
     expected = per_token_loss(
         base.model,
-        torch.tensor(examples[0].ids[:begin]),
-        [list(example.ids[begin:]) for example in examples],
+        torch.from_numpy(examples[0].ids[:begin]).long(),
+        [example.ids[begin:].tolist() for example in examples],
         batch.inputs["vision_features"],
     )
     expected.backward()
