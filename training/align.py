@@ -64,11 +64,17 @@ def encode(run: Align, writer: PromptWriter, caption: str, number: int) -> tuple
     return [*prompt, *answer], [False] * len(prompt) + [True] * len(answer)
 
 
-def longest(run: Align, writer: PromptWriter, record: Captioned) -> int:
-    """Tokens of a record's longest example."""
-    return max(
-        len(encode(run, writer, caption, number)[0]) for number in range(len(run.questions)) for caption in record.captions
-    )
+def captions_of(run: Align, record: Captioned) -> tuple[str, ...]:
+    return record.captions[:1] if run.captions == "first" else record.captions
+
+
+def lengths(run: Align, writer: PromptWriter, record: Captioned) -> list[tuple[int, int]]:
+    """(tokens, learnt ones) of each of a record's examples, with the longest question."""
+    sizes = []
+    for caption in captions_of(run, record):
+        made = [encode(run, writer, caption, number) for number in range(len(run.questions))]
+        sizes.append((max(len(ids) for ids, _ in made), sum(made[0][1])))
+    return sizes
 
 
 def _examples(
@@ -78,10 +84,10 @@ def _examples(
     examples: list[Example] = []
     total = 0
     for record in tokenised(records, which, progress):
-        for caption in record.captions[: 1 if run.captions == "first" else None]:
+        for caption in captions_of(run, record):
             ids, learnt = encode(run, writer, caption, total)
             total += 1
-            if len(ids) <= run.max_length:
+            if run.beyond(len(ids), sum(learnt)) is None:
                 examples.append(Example.of(record.origin, ids, learnt, (cache.row(record.image),), record.image))
     if left_out := total - len(examples):
         log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))

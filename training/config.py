@@ -18,6 +18,7 @@ from training.errors import Mistakes, TrainingError
 PRESETS = Path(__file__).parent / "presets"
 
 Stage = Literal["pretrain", "align", "instruct"]
+Limit = Literal["max_length", "max_answer"]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
@@ -172,6 +173,10 @@ class Mindful(Run):
     start: Path | None = None
     """Adapter artefact to start from."""
 
+    def beyond(self, tokens: int, learnt: int) -> Limit | None:
+        """The limit that leaves out an example of so many tokens."""
+        return "max_length" if tokens > self.max_length else None
+
     @model_validator(mode="after")
     def _not_sharded(self) -> Self:
         if self.fsdp:
@@ -221,6 +226,10 @@ class Instruct(Mindful):
     """base: conversations without a picture are answered with the adapter off, so they are not trained on."""
     max_answer: Positive | None = None
     """Learnt tokens of an example, its end of turn included; those with more are left out. null: `max_length` alone decides."""
+
+    def beyond(self, tokens: int, learnt: int) -> Limit | None:
+        too_long = self.max_answer is not None and learnt > self.max_answer
+        return super().beyond(tokens, learnt) or ("max_answer" if too_long else None)
 
 
 class Architecture(Section):

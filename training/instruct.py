@@ -44,7 +44,7 @@ def build(
     progress: Progress,
 ) -> MindTask:
     """The stage's task; `cache` has all pictures, and `base` a trained projector. Raises TrainingError."""
-    chosen = [[record for record in records if record.images or run.text_only == "adapter"] for records in (train, validation)]
+    chosen = [[record for record in records if learns_from(run, record)] for records in (train, validation)]
     for which, records, kept in zip(("training", "validation"), (train, validation), chosen, strict=True):
         if left_out := len(records) - len(kept):
             log.info("conversations without a picture are left to the base model", of=which, left_out=left_out)
@@ -131,9 +131,13 @@ def encode(run: Instruct, writer: PromptWriter, record: Conversation) -> list[tu
     ]
 
 
-def longest(run: Instruct, writer: PromptWriter, record: Conversation) -> int:
-    """Tokens of a record's longest example."""
-    return max((len(ids) for ids, _ in encode(run, writer, record)), default=0)
+def lengths(run: Instruct, writer: PromptWriter, record: Conversation) -> list[tuple[int, int]]:
+    """(tokens, learnt ones) of each of a record's examples; none if it is left to the base model."""
+    return [(len(ids), sum(learnt)) for ids, learnt in encode(run, writer, record)] if learns_from(run, record) else []
+
+
+def learns_from(run: Instruct, record: Conversation) -> bool:
+    return bool(record.images) or run.text_only == "adapter"
 
 
 def _turn(role: str, text: str, pictures: int) -> Turn:
@@ -152,7 +156,7 @@ def _examples(
         first = record.images[0] if record.images else None
         for ids, learnt in encode(run, writer, record):
             total += 1
-            if len(ids) <= run.max_length and (run.max_answer is None or sum(learnt) <= run.max_answer):
+            if run.beyond(len(ids), sum(learnt)) is None:
                 examples.append(Example.of(record.origin, ids, learnt, pictures, first))
     if left_out := total - len(examples):
         log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))

@@ -6,7 +6,7 @@ import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from training.data.conversations import load_conversations
 from training.data.fingerprint import fingerprint
 from training.data.loading import pictures_of, without_unfit
 from training.data.records import Captioned, Conversation
+from training.data.validate import Measure
 from training.errors import TrainingError
 from training.hardware import fastest_precision, this_machine
 from training.loggers import open_loggers
@@ -88,21 +89,21 @@ def _require_gpu(configuration: Configuration) -> None:
         )
 
 
-def measure(configuration: Configuration) -> Callable[[Captioned | Conversation], int] | None:
-    """Tells how many tokens a record makes; None for stage 0, whose text is cut into sequences. Raises WeightsError."""
+def measure(configuration: Configuration) -> Measure | None:
+    """Tells how long the examples of a record are; None for stage 0, whose text is cut into sequences. Raises WeightsError."""
     if not isinstance(configuration, Align | Instruct):
         return None
     with progress() as bars:
         _, _, writer = load_writer(configuration, WorkerSettings().home, bars)
 
-    def tokens(record: Captioned | Conversation) -> int:
+    def sizes(record: Captioned | Conversation) -> list[tuple[int, int]]:
         if isinstance(record, Captioned) and isinstance(configuration, Align):
-            return align.longest(configuration, writer, record)
+            return align.lengths(configuration, writer, record)
         if isinstance(record, Conversation) and isinstance(configuration, Instruct):
-            return instruct.longest(configuration, writer, record)
+            return instruct.lengths(configuration, writer, record)
         raise TypeError(f"{type(record).__name__} in a run of stage {configuration.stage}")
 
-    return tokens
+    return sizes
 
 
 def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad: bool) -> tuple[Task, tuple[DataFile, ...]]:

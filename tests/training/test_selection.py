@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from tests.training import minds
+from training import align, instruct
 from training.data.features import FeatureCache
 from training.data.records import Origin
 from training.errors import TrainingError
 from training.examples import Example
+from training.mind_task import MindTask
 
 
 @pytest.fixture
@@ -59,3 +61,27 @@ def test_the_first_answer_of_an_example() -> None:
     for learnt, answer in (([0, 1, 1, 0, 1], [1, 2]), ([0, 0, 1, 1, 1], [2, 3, 4])):
         example = Example.of(origin, range(5), [bool(one) for one in learnt])
         assert example.ids[example.answer].tolist() == answer
+
+
+def test_what_is_measured_is_what_a_run_takes(tmp_path: Path, cache: FeatureCache) -> None:
+    """`jnana data validate` counts by these what a run leaves out."""
+    paths = minds.pictures(tmp_path, 3)
+    captioned = [replace(record, captions=("one", "a few words more")) for record in minds.captioned(paths)]
+    talks = minds.conversations(paths)
+    base = minds.base("original")
+    for captions in ("all", "first"):
+        run = minds.align(captions=captions, template="original")
+        sizes = [size for record in captioned for size in align.lengths(run, base.writer, record)]
+        assert sizes == sizes_of(minds.task(run, base, cache, captioned, captioned))
+    for text_only in ("base", "adapter"):
+        answering = minds.instruct(text_only=text_only, template="original")
+        sizes = [size for record in talks for size in instruct.lengths(answering, base.writer, record)]
+        assert sizes == sizes_of(minds.task(answering, minds.base("original"), cache, talks, talks))
+    run = minds.align(questions=["What?", "What is it, please?"])
+    (short, long) = (len(align.encode(run, base.writer, "one", number)[0]) for number in (0, 1))
+    assert long > short
+    assert align.lengths(run, base.writer, captioned[0])[0][0] == long
+
+
+def sizes_of(task: MindTask) -> list[tuple[int, int]]:
+    return [(len(example.ids), int(example.learnt.sum())) for example in task.train.examples]  # type: ignore[attr-defined]
