@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from PIL import Image
 
 from model.vision import Preprocessing
 from tests.model.tiny import clip_config, llama_config, model
+from training.data import features
 from training.data.features import FeatureCache
 
 
@@ -145,3 +148,28 @@ def test_what_cannot_be_looked_at_is_told_and_the_rest_is_there(tmp_path: Path, 
     # A picture that was repaired is looked at then.
     (tmp_path / "cut.png").write_bytes(pictures[0].read_bytes())
     assert kept.fill([tmp_path / "cut.png"], tower.look) == {}
+
+
+def test_all_threads_decode_ahead_and_pictures_keep_their_order(
+    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(4)
+    begun = itertools.count()
+    load = features._load
+
+    def counted(path: Path, shape: tuple[int, int]) -> object:
+        if next(begun) < 4:
+            together.wait(60)
+        return load(path, shape)
+
+    monkeypatch.setattr(features, "_load", counted)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    paths = []
+    for number in range(70):
+        paths.append(tmp_path / f"many-{number}.png")
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(paths[-1])
+    told: list[tuple[int, int]] = []
+    kept = cache(tmp_path / "cache")
+    assert kept.fill([*paths, *pictures], Tower().look, lambda *step: told.append(step)) == {}
+    assert [kept.row(path) for path in [*paths, *pictures]] == list(range(73))
+    assert told == [(16, 73), (32, 73), (48, 73), (64, 73), (73, 73)]

@@ -12,10 +12,11 @@ import io
 import json
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -32,6 +33,12 @@ from training.data.reading import Unfit, shown
 
 PICTURES_AT_ONCE = 16
 """That the tower looks at together: a GPU is busy with it, and decoded pictures stay a few megabytes."""
+
+AHEAD = 2 * PICTURES_AT_ONCE
+"""Pictures that are decoded before the tower asks for them, each by whichever thread is free."""
+
+THREADS = 4
+"""At most, that decode."""
 
 Look = Callable[[Sequence[Image.Image]], torch.Tensor]
 """Pictures -> (pictures, tokens, width), any device and precision."""
@@ -155,15 +162,21 @@ class _Loaded:
 
 
 def _loaded(paths: Sequence[Path], shape: tuple[int, int]) -> Iterator[dict[Path, _Loaded | Unfit]]:
-    """Pictures, decoded on threads a little ahead of the tower."""
-    parts = [paths[start : start + PICTURES_AT_ONCE] for start in range(0, len(paths), PICTURES_AT_ONCE)]
-    load = partial(_load, shape=shape)
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "pictures") as threads:
-        ahead = [threads.submit(lambda part: {path: load(path) for path in part}, part) for part in parts[:2]]
-        for number in range(len(parts)):
-            yield ahead.pop(0).result()
-            if number + 2 < len(parts):
-                ahead.append(threads.submit(lambda part: {path: load(path) for path in part}, parts[number + 2]))
+    """Pictures, PICTURES_AT_ONCE together, decoded on threads ahead of the tower."""
+    waiting = iter(paths)
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), "pictures") as threads:
+
+        def submitted(count: int) -> list[tuple[Path, Future[_Loaded | Unfit]]]:
+            return [(path, threads.submit(_load, path, shape)) for path in islice(waiting, count)]
+
+        ahead = deque(submitted(AHEAD))
+        while ahead:
+            part = {}
+            for _ in range(min(PICTURES_AT_ONCE, len(ahead))):
+                path, loading = ahead.popleft()
+                part[path] = loading.result()
+                ahead.extend(submitted(1))
+            yield part
 
 
 def _load(path: Path, shape: tuple[int, int]) -> _Loaded | Unfit:
