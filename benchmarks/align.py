@@ -80,9 +80,9 @@ def ours(base: Base, task: MindTask, optimizer: torch.optim.Optimizer, batch: in
 
 def originals(base: Base, task: MindTask, optimizer: torch.optim.Optimizer, paths: Sequence[Path]) -> Callable[[], int]:
     examples = task.train.examples[:ORIGINAL_BATCH]
-    begin = examples[0].learnt.index(True)
-    prompt = torch.tensor(examples[0].ids[:begin])
-    answers = [list(example.ids[begin:]) for example in examples]
+    begin = examples[0].answer.start
+    prompt = torch.from_numpy(examples[0].ids[:begin]).long()
+    answers = [example.ids[begin:].tolist() for example in examples]
 
     def step() -> int:
         features = base.look([Image.open(io.BytesIO(path.read_bytes())) for path in paths[:ORIGINAL_BATCH]]).clone()
@@ -112,7 +112,9 @@ def main() -> None:
                 Captioned(Origin(Path("captions"), at), path, (caption,))
                 for at, (path, caption) in enumerate(zip(paths, captions, strict=True))
             ]
-            task = align.build(run, base, base.cache(Path(name)), records, records[:1], "", lambda done, total: None)
+            cache = base.cache(Path(name))
+            cache.fill(paths, base.look)
+            task = align.build(run, base, cache, records, records[:1], "", lambda what, done, total: None)
             optimizer = torch.optim.AdamW(base.projector.parameters(), lr=1e-5)
             peer = rate(originals(base, task, optimizer, paths), options.seconds)
             rows.append([str(words), "original's way", str(ORIGINAL_BATCH), f"{peer:.2f}", "1.0"])

@@ -7,10 +7,15 @@ import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
+
+import structlog
 
 CHUNK = 4 * 2**20
 """Bytes read at a time; weights are gigabytes and must stream."""
@@ -20,6 +25,15 @@ PARTIAL = ".partial-"
 """Marks a folder that is being written; one that is found later was left by a killed process."""
 REPLACED = ".replaced"
 """Marks a folder whose successor is about to take its place."""
+
+LOCK_PATIENCE = 3.0
+"""Seconds that another process may hold a lock before it is worth a line in the log."""
+LOCK_POLL = 0.05
+"""Seconds between two tries for it."""
+HOLDER_BYTES = 256
+"""That tell who holds a lock; a name of a machine has at most 64 on Linux (HOST_NAME_MAX)."""
+
+log = structlog.get_logger(__name__)
 
 
 def sha256(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
@@ -73,11 +87,35 @@ def check_manifest(
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`, waiting for another process that has it. The system frees it when a process dies."""
+    """Hold the lock file `path`, waiting for another process that has it, which the log tells when it takes long.
+
+    The system frees the lock when a process dies; who held it last stands in the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+    with path.open("ab+", buffering=0) as stream:
+        if not _locks(stream):
+            stream.seek(0)
+            holder = stream.read(HOLDER_BYTES).decode(errors="replace") or "another process"
+            log.warning("waiting for another process that works in this folder", folder=str(path.parent), holder=holder)
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {platform.node()}".encode()[:HOLDER_BYTES])
         yield
+
+
+def _locks(stream: BinaryIO) -> bool:
+    """Try for LOCK_PATIENCE."""
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(LOCK_POLL)
+        else:
+            return True
 
 
 def remove_leftovers(parent: Path) -> None:

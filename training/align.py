@@ -11,31 +11,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
 import structlog
 
 from model.presets import ORIGINAL_PROMPT
 from model.prompt import Placeholder, PromptWriter, Turn
+from model.weights import Progress
 from training.base import Base, save_adapter
 from training.config import Align
-from training.data.features import FeatureCache, Progress
+from training.data.features import FeatureCache
 from training.data.records import Captioned
 from training.errors import TrainingError
-from training.examples import Example
+from training.examples import Example, tokenised
 from training.mind_task import MindTask, parameter_group
 
 log = structlog.get_logger(__name__)
 
 
 def build(
-    run: Align, base: Base, cache: FeatureCache, train: Sequence[Captioned], validation: Sequence[Captioned], fingerprint: str,
-    looked: Progress,
-) -> MindTask:  # fmt: skip
-    """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
-    rows = cache.fill([record.image for record in [*train, *validation]], base.look, looked)
+    run: Align,
+    base: Base,
+    cache: FeatureCache,
+    train: Sequence[Captioned],
+    validation: Sequence[Captioned],
+    fingerprint: str,
+    progress: Progress,
+) -> MindTask:
+    """The stage's task; `cache` has all pictures. Raises TrainingError."""
     sets = [
-        base.examples(run, _examples(run, base.writer, records, rows, which), cache)
+        base.examples(run, _examples(run, base.writer, records, cache, which, progress), cache)
         for which, records in (("training", train), ("validation", validation))
     ]
     base.projector.requires_grad_(True)
@@ -60,25 +64,31 @@ def encode(run: Align, writer: PromptWriter, caption: str, number: int) -> tuple
     return [*prompt, *answer], [False] * len(prompt) + [True] * len(answer)
 
 
-def longest(run: Align, writer: PromptWriter, record: Captioned) -> int:
-    """Tokens of a record's longest example."""
-    return max(
-        len(encode(run, writer, caption, number)[0]) for number in range(len(run.questions)) for caption in record.captions
-    )
+def captions_of(run: Align, record: Captioned) -> tuple[str, ...]:
+    return record.captions[:1] if run.captions == "first" else record.captions
+
+
+def lengths(run: Align, writer: PromptWriter, record: Captioned) -> list[tuple[int, int]]:
+    """(tokens, learnt ones) of each of a record's examples, with the longest question."""
+    sizes = []
+    for caption in captions_of(run, record):
+        made = [encode(run, writer, caption, number) for number in range(len(run.questions))]
+        sizes.append((max(len(ids) for ids, _ in made), sum(made[0][1])))
+    return sizes
 
 
 def _examples(
-    run: Align, writer: PromptWriter, records: Sequence[Captioned], rows: dict[Path, int], which: str
+    run: Align, writer: PromptWriter, records: Sequence[Captioned], cache: FeatureCache, which: str, progress: Progress
 ) -> list[Example]:
     """One a caption; those that are too long are left out."""
     examples: list[Example] = []
     total = 0
-    for record in records:
-        for caption in record.captions[: 1 if run.captions == "first" else None]:
+    for record in tokenised(records, which, progress):
+        for caption in captions_of(run, record):
             ids, learnt = encode(run, writer, caption, total)
             total += 1
-            if len(ids) <= run.max_length:
-                examples.append(Example(record.origin, tuple(ids), tuple(learnt), (rows[record.image],), record.image))
+            if run.beyond(len(ids), sum(learnt)) is None:
+                examples.append(Example.of(record.origin, ids, learnt, (cache.row(record.image),), record.image))
     if left_out := total - len(examples):
         log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))
     if not examples:

@@ -86,10 +86,12 @@ class Base:
 def load_base(run: Align | Instruct, home: Path, device: torch.device, progress: Progress) -> Base:
     """Load what `run` starts from. Blocking, seconds to minutes.
 
-    Raises WeightsError when the preset's weights are not there, TrainingError when `start` does not fit them.
+    Raises WeightsError when the preset's weights are not there, TrainingError when `start` does not fit them or is missing.
     """
     preset, weights, writer = load_writer(run, home, progress)
     start = open_fitting(run.start, preset, weights, precision_of(run)) if run.start is not None else None
+    if isinstance(run, Instruct) and (start is None or start.projector is None):
+        raise TrainingError("Stage 2 needs a trained projector: --set start=RUN/artefact of a stage 1.")
     if start is not None:
         _require_same_looks(run, start)
     dtype = torch.bfloat16 if run.precision == "bf16" else torch.float32

@@ -138,7 +138,7 @@ def validate_data(
 ) -> None:
     """Read everything that a run will read, and tell every record that cannot be trained on.
 
-    Exit code 1 when something is wrong.
+    Exit code 1 when something is wrong. Examples that are left out for their length are counted, and are not wrong.
     """
     from model.progress import progress
     from training.data.report import summary, write

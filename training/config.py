@@ -18,6 +18,7 @@ from training.errors import Mistakes, TrainingError
 PRESETS = Path(__file__).parent / "presets"
 
 Stage = Literal["pretrain", "align", "instruct"]
+Limit = Literal["max_length", "max_answer"]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
@@ -128,10 +129,23 @@ class Files(Section):
     """For the record: under which terms it is had."""
     images: Path | None = None
     """Folder that pictures are relative to; null: the file's own."""
+    skip: Annotated[int, Field(ge=0)] = 0
+    """Records at the beginning that are left out: held back, where validation takes the `first` of the same file."""
     first: Positive | None = None
-    """Only so many records."""
+    """Only so many records, counted behind those that are skipped."""
     times: Positive = 1
     """How often each record counts in an epoch."""
+
+    @property
+    def end(self) -> int | None:
+        """Place of the record behind the last; None: there is no limit."""
+        return None if self.first is None else self.skip + self.first
+
+    def shares(self, other: Files) -> bool:
+        """Whether a record can be in both."""
+        if self.file.resolve() != other.file.resolve():
+            return False
+        return (other.end is None or self.skip < other.end) and (self.end is None or other.skip < self.end)
 
 
 class Pictures(Section):
@@ -158,6 +172,10 @@ class Mindful(Run):
     """Tokens of an example, pictures included; longer ones are left out, never cut."""
     start: Path | None = None
     """Adapter artefact to start from."""
+
+    def beyond(self, tokens: int, learnt: int) -> Limit | None:
+        """The limit that leaves out an example of so many tokens."""
+        return "max_length" if tokens > self.max_length else None
 
     @model_validator(mode="after")
     def _not_sharded(self) -> Self:
@@ -208,6 +226,10 @@ class Instruct(Mindful):
     """base: conversations without a picture are answered with the adapter off, so they are not trained on."""
     max_answer: Positive | None = None
     """Learnt tokens of an example, its end of turn included; those with more are left out. null: `max_length` alone decides."""
+
+    def beyond(self, tokens: int, learnt: int) -> Limit | None:
+        too_long = self.max_answer is not None and learnt > self.max_answer
+        return super().beyond(tokens, learnt) or ("max_answer" if too_long else None)
 
 
 class Architecture(Section):

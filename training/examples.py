@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self, TypeVar
 
+import numpy as np
 import torch
 
+from model.weights import Progress
 from training.data.features import FeatureCache
 from training.data.records import Origin
 from training.task import IGNORE, Batch
@@ -15,17 +18,48 @@ from training.task import IGNORE, Batch
 SHORTEST_PREFIX = 8
 """Tokens from which reading a common beginning once pays for a call of its own."""
 
+STEP = 256
+"""Records between two reports of progress."""
 
-@dataclass(frozen=True, slots=True)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """Ids of one example, which of them are learnt, and the rows of its pictures in the feature cache, in order."""
+    """Ids of one example, which of them are learnt, and the rows of its pictures in the feature cache, in order.
+
+    Arrays, 5 bytes a token: a run keeps all its examples, and Python's own numbers would take 44.
+    """
 
     origin: Origin
-    ids: tuple[int, ...]
-    learnt: tuple[bool, ...]
+    ids: np.ndarray
+    """(T,) int32."""
+    learnt: np.ndarray
+    """(T,) bool, some of them True."""
     rows: tuple[int, ...] = ()
     image: Path | None = None
     """The first of its pictures, to be shown."""
+
+    @classmethod
+    def of(
+        cls, origin: Origin, ids: Sequence[int], learnt: Sequence[bool], rows: tuple[int, ...] = (), image: Path | None = None
+    ) -> Self:
+        return cls(origin, np.array(ids, np.int32), np.array(learnt, np.bool_), rows, image)
+
+    @property
+    def answer(self) -> slice:
+        """Where the first answer stands."""
+        begin = int(self.learnt.argmax())
+        others = np.flatnonzero(~self.learnt[begin:])
+        return slice(begin, begin + int(others[0]) if len(others) else len(self.ids))
+
+
+def tokenised(records: Sequence[R], which: str, progress: Progress) -> Iterator[R]:
+    """`records` one after the other, telling how far they are."""
+    for done, record in enumerate(records, 1):
+        yield record
+        if done % STEP == 0 or done == len(records):
+            progress(f"Tokenising {which} data", done, len(records))
 
 
 class MindExamples:
@@ -51,12 +85,12 @@ class MindExamples:
         labels = torch.full(shape, IGNORE)
         for row, example in enumerate(chosen):
             length = len(example.ids) - prefix
-            ids[row, :length] = torch.tensor(example.ids[prefix:])
+            ids[row, :length] = torch.from_numpy(example.ids[prefix:])
             mask[row, :length] = 1
-            labels[row, :length] = torch.where(torch.tensor(example.learnt[prefix:]), ids[row, :length], IGNORE)
+            labels[row, :length] = torch.where(torch.from_numpy(example.learnt[prefix:]), ids[row, :length], IGNORE)
         inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
         if prefix:
-            inputs["prefix_ids"] = torch.tensor(chosen[0].ids[:prefix])
+            inputs["prefix_ids"] = torch.tensor(chosen[0].ids[:prefix], dtype=torch.int64)
         rows = [row for example in chosen for row in example.rows]
         if rows:
             inputs["vision_features"] = self._cache.read(rows)
@@ -66,13 +100,13 @@ class MindExamples:
         """How many tokens all rows begin with, none of them a picture's; the token before a label stays in its row."""
         if len(chosen) == 1:
             return 0
-        first = chosen[0].ids
-        least = min(example.learnt.index(True) for example in chosen) - 1
-        for place in range(least):
-            if first[place] == self._image_token or any(example.ids[place] != first[place] for example in chosen):
-                least = place
-                break
-        return least if least >= SHORTEST_PREFIX else 0
+        least = max(0, min(example.answer.start for example in chosen) - 1)
+        ids = np.stack([example.ids[:least] for example in chosen])
+        ends = (ids != ids[0]).any(axis=0)
+        if self._image_token is not None:
+            ends |= ids[0] == self._image_token
+        common = int(ends.argmax()) if ends.any() else least
+        return common if common >= SHORTEST_PREFIX else 0
 
     def origin(self, example: int) -> str:
         return str(self.examples[example].origin)

@@ -22,12 +22,13 @@ from transformers import PreTrainedModel
 
 from model import lora
 from model.prompt import Placeholder, PromptWriter, Turn
+from model.weights import Progress
 from training.base import Base, save_adapter
 from training.config import Instruct
-from training.data.features import FeatureCache, Progress
+from training.data.features import FeatureCache
 from training.data.records import Conversation
 from training.errors import TrainingError
-from training.examples import Example
+from training.examples import Example, tokenised
 from training.mind_task import MindTask, parameter_group
 
 log = structlog.get_logger(__name__)
@@ -40,12 +41,10 @@ def build(
     train: Sequence[Conversation],
     validation: Sequence[Conversation],
     fingerprint: str,
-    looked: Progress,
+    progress: Progress,
 ) -> MindTask:
-    """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
-    chosen = [[record for record in records if record.images or run.text_only == "adapter"] for records in (train, validation)]
-    if base.start is None or base.start.projector is None:
-        raise TrainingError("Stage 2 needs a trained projector: --set start=RUN/artefact of a stage 1.")
+    """The stage's task; `cache` has all pictures, and `base` a trained projector. Raises TrainingError."""
+    chosen = [[record for record in records if learns_from(run, record)] for records in (train, validation)]
     for which, records, kept in zip(("training", "validation"), (train, validation), chosen, strict=True):
         if left_out := len(records) - len(kept):
             log.info("conversations without a picture are left to the base model", of=which, left_out=left_out)
@@ -53,9 +52,8 @@ def build(
             raise TrainingError(
                 f"No {which} conversation has a picture, and text_only=base leaves the others to the base model."
             )
-    rows = cache.fill([image for records in chosen for record in records for image in record.images], base.look, looked)
     sets = [
-        base.examples(run, _examples(run, base.writer, records, rows, which), cache)
+        base.examples(run, _examples(run, base.writer, records, cache, which, progress), cache)
         for which, records in zip(("training", "validation"), chosen, strict=True)
     ]
     language = add_lora(run, base)
@@ -133,9 +131,13 @@ def encode(run: Instruct, writer: PromptWriter, record: Conversation) -> list[tu
     ]
 
 
-def longest(run: Instruct, writer: PromptWriter, record: Conversation) -> int:
-    """Tokens of a record's longest example."""
-    return max((len(ids) for ids, _ in encode(run, writer, record)), default=0)
+def lengths(run: Instruct, writer: PromptWriter, record: Conversation) -> list[tuple[int, int]]:
+    """(tokens, learnt ones) of each of a record's examples; none if it is left to the base model."""
+    return [(len(ids), sum(learnt)) for ids, learnt in encode(run, writer, record)] if learns_from(run, record) else []
+
+
+def learns_from(run: Instruct, record: Conversation) -> bool:
+    return bool(record.images) or run.text_only == "adapter"
 
 
 def _turn(role: str, text: str, pictures: int) -> Turn:
@@ -144,18 +146,18 @@ def _turn(role: str, text: str, pictures: int) -> Turn:
 
 
 def _examples(
-    run: Instruct, writer: PromptWriter, records: Sequence[Conversation], rows: dict[Path, int], which: str
+    run: Instruct, writer: PromptWriter, records: Sequence[Conversation], cache: FeatureCache, which: str, progress: Progress
 ) -> list[Example]:
     """Those that are too long are left out."""
     examples = []
     total = 0
-    for record in records:
-        pictures = tuple(rows[image] for image in record.images)
+    for record in tokenised(records, which, progress):
+        pictures = tuple(cache.row(image) for image in record.images)
         first = record.images[0] if record.images else None
         for ids, learnt in encode(run, writer, record):
             total += 1
-            if len(ids) <= run.max_length and (run.max_answer is None or sum(learnt) <= run.max_answer):
-                examples.append(Example(record.origin, tuple(ids), tuple(learnt), pictures, first))
+            if run.beyond(len(ids), sum(learnt)) is None:
+                examples.append(Example.of(record.origin, ids, learnt, pictures, first))
     if left_out := total - len(examples):
         log.warning("examples are longer than max_length and left out", of=which, left_out=left_out, kept=len(examples))
     if not examples:

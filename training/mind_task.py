@@ -66,9 +66,9 @@ class MindTask:
         model, tokenizer = self._base.model, self._base.writer.tokenizer
         for number in range(min(count, len(self._asked.examples))):
             example = self._asked.examples[number]
-            begin = example.learnt.index(True)
-            end = next((at for at in range(begin, len(example.ids)) if not example.learnt[at]), len(example.ids))
-            prompt = torch.tensor([example.ids[:begin]], device=model.device)
+            begin = example.answer.start
+            asked_ids = example.ids[:begin].tolist()
+            prompt = torch.tensor([asked_ids], device=model.device)
             features = self._asked.features(number)
             written = model.generate(
                 prompt,
@@ -79,8 +79,8 @@ class MindTask:
                 **({} if features is None else {"vision_features": features.to(model.device)}),
             )
             image_token = self._base.writer.image_token_id
-            asked = tokenizer.decode([token for token in example.ids[:begin] if token != image_token])
-            expected = tokenizer.decode(list(example.ids[begin:end]), skip_special_tokens=True)
+            asked = tokenizer.decode([token for token in asked_ids if token != image_token])
+            expected = tokenizer.decode(example.ids[example.answer].tolist(), skip_special_tokens=True)
             answer = tokenizer.decode(written[0, begin:].tolist(), skip_special_tokens=True)
             yield Written(example.image, str(asked), str(expected).strip(), str(answer).strip())
 

@@ -6,11 +6,13 @@ import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+import structlog
 import torch
 from accelerate import Accelerator
 
@@ -26,7 +28,9 @@ from training.config import Run as Configuration
 from training.data.captions import load_captions
 from training.data.conversations import load_conversations
 from training.data.fingerprint import fingerprint
+from training.data.loading import pictures_of, without_unfit
 from training.data.records import Captioned, Conversation
+from training.data.validate import Measure
 from training.errors import TrainingError
 from training.hardware import fastest_precision, this_machine
 from training.loggers import open_loggers
@@ -40,6 +44,10 @@ from training.task import Facts, Task
 
 FEATURES = Path("training") / "features"
 """Below JNANA_HOME: looked-at pictures serve every run."""
+
+R = TypeVar("R", Captioned, Conversation)
+
+log = structlog.get_logger(__name__)
 
 
 def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, skip_bad: bool) -> str:
@@ -81,21 +89,21 @@ def _require_gpu(configuration: Configuration) -> None:
         )
 
 
-def measure(configuration: Configuration) -> Callable[[Captioned | Conversation], int] | None:
-    """Tells how many tokens a record makes; None for stage 0, whose text is cut into sequences. Raises WeightsError."""
+def measure(configuration: Configuration) -> Measure | None:
+    """Tells how long the examples of a record are; None for stage 0, whose text is cut into sequences. Raises WeightsError."""
     if not isinstance(configuration, Align | Instruct):
         return None
     with progress() as bars:
         _, _, writer = load_writer(configuration, WorkerSettings().home, bars)
 
-    def tokens(record: Captioned | Conversation) -> int:
+    def sizes(record: Captioned | Conversation) -> list[tuple[int, int]]:
         if isinstance(record, Captioned) and isinstance(configuration, Align):
-            return align.longest(configuration, writer, record)
+            return align.lengths(configuration, writer, record)
         if isinstance(record, Conversation) and isinstance(configuration, Instruct):
-            return instruct.longest(configuration, writer, record)
+            return instruct.lengths(configuration, writer, record)
         raise TypeError(f"{type(record).__name__} in a run of stage {configuration.stage}")
 
-    return tokens
+    return sizes
 
 
 def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad: bool) -> tuple[Task, tuple[DataFile, ...]]:
@@ -105,23 +113,34 @@ def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad:
         return pretrain, pretrain.data_files()
     assert isinstance(configuration, Align | Instruct)  # noqa: S101 - there is no fourth stage
     sources = configuration.data
+    if accelerator.is_main_process:
+        _warn_of_shared_records(sources)
     home = WorkerSettings().home
     # One rank at a time converts weights and looks at new pictures; the others find them.
     with accelerator.main_process_first(), progress(plain_lines=accelerator.is_main_process) as bars:
         base = load_base(configuration, home, accelerator.device, bars)
         cache = base.cache(home / FEATURES)
-        data = fingerprint([*sources.train, *sources.validation])
+        sets = (sources.train, sources.validation)
 
-        def looked(done: int, total: int) -> None:
-            bars("Looking at pictures", done, total)
+        def looked_at(records: Sequence[Sequence[R]]) -> tuple[list[list[R]], str]:
+            """Those whose pictures are in the cache now, and the fingerprint of the data."""
+            pictures = [path for part in records for record in part for path in pictures_of(record)]
+            unfit = cache.fill(pictures, base.look, partial(bars, "Looking at pictures"))
+            return without_unfit(records, unfit, skip_bad=skip_bad), fingerprint([*sets[0], *sets[1]], unfit)
 
         if isinstance(configuration, Align):
-            captioned = [load_captions(files, skip_bad=skip_bad) for files in (sources.train, sources.validation)]
-            task = align.build(configuration, base, cache, captioned[0], captioned[1], data, looked)
+            captioned, data = looked_at([load_captions(files, skip_bad=skip_bad) for files in sets])
+            task = align.build(configuration, base, cache, captioned[0], captioned[1], data, bars)
             return task, _data_files(sources, captioned)
-        talks = [load_conversations(files, skip_bad=skip_bad) for files in (sources.train, sources.validation)]
-        task = instruct.build(configuration, base, cache, talks[0], talks[1], data, looked)
+        talks, data = looked_at([load_conversations(files, skip_bad=skip_bad) for files in sets])
+        task = instruct.build(configuration, base, cache, talks[0], talks[1], data, bars)
         return task, _data_files(sources, talks)
+
+
+def _warn_of_shared_records(sources: TrainingData) -> None:
+    shared = {str(held.file) for held in sources.validation for files in sources.train if files.shares(held)}
+    if shared:
+        log.warning("validation records are training records too: hold some back with skip and first", files=sorted(shared))
 
 
 def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Conversation]]) -> tuple[DataFile, ...]:

@@ -105,7 +105,7 @@ def _records(files: Files) -> int | None:
     known = PUBLISHED.get(files.file.name)
     if known is None:
         return files.first if files.format != "coco" else None
-    return min(files.first or known.records, known.records)
+    return len(range(known.records)[files.skip : files.end])
 
 
 def _examples(run: Mindful) -> int | None:
@@ -132,5 +132,5 @@ def _pictures(run: Mindful, examples: int | None) -> int:
         known = PUBLISHED.get(files.file.name)
         if known is None:
             return examples or 0
-        counts.append(min(files.first or known.pictures, known.pictures))
+        counts.append(min(_records(files) or 0, known.pictures))
     return sum(counts)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import os
+import platform
 from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from model.files import appearing, check_manifest, locked, remove_leftovers, write_manifest
 
@@ -121,3 +125,25 @@ def test_another_process_waits_for_the_lock(tmp_path: Path) -> None:
         assert said.empty()
     assert said.get(timeout=60) == "has it"
     other.join(60)
+
+
+def test_who_waits_for_long_says_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.files.LOCK_PATIENCE", 0.0)
+    told = Event()
+
+    def take() -> None:
+        with locked(tmp_path / "lock"):
+            pass
+
+    def heard(logger: object, name: str, event: EventDict) -> EventDict:
+        told.set()
+        return event
+
+    with capture_logs(processors=[heard]) as logs, locked(tmp_path / "lock"):
+        other = Thread(target=take)
+        other.start()
+        assert told.wait(60)
+    other.join(60)
+    assert [(line["folder"], line["holder"]) for line in logs] == [
+        (str(tmp_path), f"process {os.getpid()} on {platform.node()}")
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +18,17 @@ from model.presets import ORIGINAL_TEMPLATE, PHI2
 from model.projector import Projector
 from model.prompt import PromptWriter
 from model.vision import Preprocessing
+from model.weights import Progress
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
 from tests.model.tiny import PHI, clip_config
+from training import align as stage_one
+from training import instruct as stage_two
 from training.base import Base
-from training.config import Align, Instruct
+from training.config import Align, Files, Instruct
+from training.data.features import FeatureCache
+from training.data.loading import pictures_of
 from training.data.records import Captioned, Conversation, Origin, Said
+from training.mind_task import MindTask
 
 PRESET = replace(PHI2, chat_template=PHI2.adapter_template)
 COMMON: dict[str, Any] = {
@@ -105,3 +112,26 @@ def conversations(paths: Sequence[Path]) -> list[Conversation]:
         made.append(Conversation(Origin(Path("talk.json"), at + 1), (path,), messages))
     made.append(Conversation(Origin(Path("talk.json"), 99), (), (Said("user", "Hi"), Said("assistant", "Hello."))))
     return made
+
+
+def source(stage: str, file: Path, paths: Sequence[Path], **settings: Any) -> Files:
+    """A file with a record a picture, for a stage."""
+    talk = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A thing."}]
+    told = {"caption": "A thing."} if stage == "align" else {"conversations": talk}
+    file.write_text("".join(json.dumps({"image": str(path), **told}) + "\n" for path in paths))
+    return Files(format="captions" if stage == "align" else "llava", file=file, **settings)
+
+
+def task(
+    run: Align | Instruct,
+    base: Base,
+    cache: FeatureCache,
+    train: Sequence[Any],
+    validation: Sequence[Any],
+    progress: Progress = lambda what, done, total: None,
+) -> MindTask:
+    """The stage's task, once all pictures are in the cache."""
+    assert not cache.fill([path for record in [*train, *validation] for path in pictures_of(record)], base.look)
+    if isinstance(run, Align):
+        return stage_one.build(run, base, cache, train, validation, "data", progress)
+    return stage_two.build(run, base, cache, train, validation, "data", progress)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +15,8 @@ from PIL import Image
 
 from model.vision import Preprocessing
 from tests.model.tiny import clip_config, llama_config, model
+from training.data import features
 from training.data.features import FeatureCache
-from training.errors import TrainingError
 
 
 class Tower:
@@ -43,10 +46,16 @@ def cache(folder: Path) -> FeatureCache:
     return FeatureCache(folder, 49, clip_config().hidden_size)
 
 
+def filled(kept: FeatureCache, pictures: Sequence[Path], tower: Tower) -> dict[Path, int]:
+    """Rows of pictures, none of which is damaged."""
+    assert kept.fill(pictures, tower.look) == {}
+    return {path: kept.row(path) for path in pictures}
+
+
 def test_cached_features_are_the_fresh_ones(tmp_path: Path, pictures: list[Path]) -> None:
     tower = Tower()
     kept = cache(tmp_path / "cache")
-    rows = kept.fill(pictures, tower.look)
+    rows = filled(kept, pictures, tower)
     fresh = tower.look([Image.open(path) for path in pictures])
     assert torch.equal(kept.read([rows[path] for path in pictures]), fresh.half().float())
 
@@ -55,10 +64,10 @@ def test_a_picture_is_looked_at_once_whatever_it_is_called(tmp_path: Path, pictu
     tower = Tower()
     copy = tmp_path / "copy.png"
     copy.write_bytes(pictures[0].read_bytes())
-    first = cache(tmp_path / "cache").fill([*pictures, copy, pictures[0]], tower.look)
+    first = filled(cache(tmp_path / "cache"), [*pictures, copy, pictures[0]], tower)
     assert tower.seen == 3
     assert first[copy] == first[pictures[0]]
-    again = cache(tmp_path / "cache").fill([*pictures, copy], tower.look)
+    again = filled(cache(tmp_path / "cache"), [*pictures, copy], tower)
     assert tower.seen == 3
     assert again == first
 
@@ -66,16 +75,16 @@ def test_a_picture_is_looked_at_once_whatever_it_is_called(tmp_path: Path, pictu
 def test_a_changed_picture_is_looked_at_again(tmp_path: Path, pictures: list[Path]) -> None:
     tower = Tower()
     kept = cache(tmp_path / "cache")
-    before = kept.fill(pictures, tower.look)[pictures[0]]
+    before = filled(kept, pictures, tower)[pictures[0]]
     Image.new("RGB", (60, 60), "yellow").save(pictures[0])
-    after = kept.fill(pictures, tower.look)[pictures[0]]
+    after = filled(kept, pictures, tower)[pictures[0]]
     assert after != before
     assert not torch.equal(kept.read([before]), kept.read([after]))
 
 
 def test_a_kill_in_the_middle_costs_what_was_not_written_down(tmp_path: Path, pictures: list[Path]) -> None:
     tower, folder = Tower(), tmp_path / "cache"
-    rows = cache(folder).fill(pictures[:2], tower.look)
+    rows = filled(cache(folder), pictures[:2], tower)
     expected = cache(folder)
     expected.fill(pictures[:2], tower.look)
     before = expected.read([rows[path] for path in pictures[:2]])
@@ -84,7 +93,7 @@ def test_a_kill_in_the_middle_costs_what_was_not_written_down(tmp_path: Path, pi
     with (folder / "index.jsonl").open("a") as index:
         index.write('{"path": "x", "si')
     kept = cache(folder)
-    rows = kept.fill(pictures, tower.look)
+    rows = filled(kept, pictures, tower)
     assert tower.seen == 3
     assert torch.equal(kept.read([rows[path] for path in pictures[:2]]), before)
 
@@ -92,11 +101,11 @@ def test_a_kill_in_the_middle_costs_what_was_not_written_down(tmp_path: Path, pi
 def test_a_file_that_is_gone_or_cut_short_is_made_again(tmp_path: Path, pictures: list[Path]) -> None:
     """Growing it would train on zeros."""
     tower, folder = Tower(), tmp_path / "cache"
-    rows = cache(folder).fill(pictures, tower.look)
+    rows = filled(cache(folder), pictures, tower)
     whole = (folder / "features.bin").read_bytes()
     (folder / "features.bin").write_bytes(whole[: len(whole) // 2])
     kept = cache(folder)
-    assert kept.fill(pictures, tower.look) == rows
+    assert filled(kept, pictures, tower) == rows
     assert tower.seen == 6
     assert (folder / "features.bin").read_bytes() == whole
 
@@ -106,19 +115,61 @@ def test_ready_made_features_are_taken_as_they_are(tmp_path: Path) -> None:
     np.save(tmp_path / "cat.npy", made)
     tower = Tower()
     kept = cache(tmp_path / "cache")
-    rows = kept.fill([tmp_path / "cat.npy"], tower.look)
+    rows = filled(kept, [tmp_path / "cat.npy"], tower)
     assert tower.seen == 0
     assert np.array_equal(kept.read([rows[tmp_path / "cat.npy"]])[0].numpy(), made.astype(np.float32))
-    np.save(tmp_path / "wrong.npy", made[:3])
-    with pytest.raises(TrainingError, match=r"wrong.npy has features of \(3, 24\)"):
-        kept.fill([tmp_path / "wrong.npy"], tower.look)
 
 
-def test_what_cannot_be_looked_at_is_named_and_the_rest_stays(tmp_path: Path, pictures: list[Path]) -> None:
-    broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
-    tower = Tower()
-    with pytest.raises(TrainingError, match=r"broken.jpg is damaged"):
-        cache(tmp_path / "cache").fill([*pictures, broken], tower.look)
-    with pytest.raises(TrainingError, match=r"gone.png cannot be read: No such file"):
-        cache(tmp_path / "cache").fill([tmp_path / "gone.png"], tower.look)
+def test_what_cannot_be_looked_at_is_told_and_the_rest_is_there(tmp_path: Path, pictures: list[Path]) -> None:
+    width = clip_config().hidden_size
+    for name in ("broken.jpg", "broken.npy"):
+        (tmp_path / name).write_bytes(b"no picture")
+    (tmp_path / "cut.png").write_bytes(pictures[0].read_bytes()[:60])
+    (tmp_path / "zip.npy").write_bytes(b"PK\x03\x04 and no more")
+    np.save(tmp_path / "wrong.npy", np.ones((3, width), np.float16))
+    np.save(tmp_path / "infinite.npy", np.full((49, width), np.inf, np.float16))
+    told = {
+        "broken.jpg": r"a picture cannot be decoded: '.*/broken.jpg': The picture is of no known format",
+        "broken.npy": "features are damaged: ",
+        "cut.png": r"a picture cannot be decoded: '.*/cut.png': The picture is damaged",
+        "gone.png": "a picture is missing: ",
+        "infinite.npy": "features are damaged: .* not finite",
+        "wrong.npy": rf"features are another tower's: .*/wrong.npy' has \(3, {width}\), this one makes \(49, {width}\)",
+        "zip.npy": "features are damaged: ",
+    }
+    tower, kept = Tower(), cache(tmp_path / "cache")
+    unfit = kept.fill([tmp_path / "broken.jpg", *pictures, *(tmp_path / name for name in told)], tower.look)
+    assert {path.name for path in unfit} == set(told)
+    for path, reason in unfit.items():
+        assert re.match(told[path.name], reason)
+    assert tower.seen == 3
+    fresh = tower.look([Image.open(path) for path in pictures])
+    assert torch.equal(kept.read([kept.row(path) for path in pictures]), fresh.half().float())
+    # A picture that was repaired is looked at then.
+    (tmp_path / "cut.png").write_bytes(pictures[0].read_bytes())
+    assert kept.fill([tmp_path / "cut.png"], tower.look) == {}
+
+
+def test_all_threads_decode_ahead_and_pictures_keep_their_order(
+    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = threading.Barrier(4)
+    begun = itertools.count()
+    load = features._load
+
+    def counted(path: Path, shape: tuple[int, int]) -> object:
+        if next(begun) < 4:
+            together.wait(60)
+        return load(path, shape)
+
+    monkeypatch.setattr(features, "_load", counted)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    paths = []
+    for number in range(70):
+        paths.append(tmp_path / f"many-{number}.png")
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(paths[-1])
+    told: list[tuple[int, int]] = []
+    kept = cache(tmp_path / "cache")
+    assert kept.fill([*paths, *pictures], Tower().look, lambda *step: told.append(step)) == {}
+    assert [kept.row(path) for path in [*paths, *pictures]] == list(range(73))
+    assert told == [(16, 73), (32, 73), (48, 73), (64, 73), (73, 73)]

@@ -17,7 +17,6 @@ from model.vision import Preprocessing
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
 from tests.model.tiny import clip_config
 from tests.training import minds
-from training import instruct
 from training.base import Base
 from training.data.features import FeatureCache
 
@@ -45,7 +44,7 @@ def test_lora_learns_beside_weights_of_four_bits(base: Base, tmp_path: Path) -> 
     run = minds.instruct(quantize="nf4", lora={"rank": 2, "alpha": 4, "targets": ["q_proj", "fc1"]}, projector_lr=None)
     records = minds.conversations(minds.pictures(tmp_path))
     cache = FeatureCache(tmp_path / "cache", 49, clip_config().hidden_size)
-    task = instruct.build(run, base, cache, records, records[:1], "data", lambda done, total: None)
+    task = minds.task(run, base, cache, records, records[:1])
     assert isinstance(base.model.model.language_model.layers[0].self_attn.q_proj, Linear4bit)
     task.module(**task.train.collate([0, 1]).inputs).backward()
     learning = {name: weight for name, weight in task.module.named_parameters() if weight.requires_grad}

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from structlog.testing import capture_logs
 
 from benchmarks.original_stage1 import per_token_loss
 from tests.training import minds
 from tests.training.toy import Heard
-from training import align, instruct
-from training.base import Base
+from training.base import Base, load_base
 from training.config import Run
 from training.data.features import FeatureCache
 from training.errors import TrainingError
 from training.loop import Loop, new_accelerator
 from training.mind_task import MindTask
+from training.stages import prepare
 from training.task import IGNORE
 
 
@@ -34,14 +34,14 @@ def align_task(folder: Path, **changes: object) -> tuple[MindTask, Base]:
     run = minds.align(**changes)
     base = minds.base(run.template)
     records = minds.captioned(minds.pictures(folder))
-    return align.build(run, base, cache(folder), records, records[:2], "data", lambda done, total: None), base
+    return minds.task(run, base, cache(folder), records, records[:2]), base
 
 
 def instruct_task(folder: Path, **changes: object) -> tuple[MindTask, Base]:
     run = minds.instruct(**changes)
     base = minds.base(run.template)
     records = minds.conversations(minds.pictures(folder))
-    return instruct.build(run, base, cache(folder), records, records[:2], "data", lambda done, total: None), base
+    return minds.task(run, base, cache(folder), records, records[:2]), base
 
 
 TASKS = {"align": (align_task, minds.align), "instruct": (instruct_task, minds.instruct)}
@@ -64,15 +64,15 @@ def test_one_pass_is_the_originals_loop_over_tokens(tmp_path: Path) -> None:
     chosen = [0, 1, 3]
     batch = task.train.collate(chosen)
     examples = [task.train.examples[number] for number in chosen]
-    begin = examples[0].learnt.index(True)
+    begin = examples[0].answer.start
     loss = task.module(**batch.inputs)
     loss.backward()
     gradients = {name: value.grad.clone() for name, value in base.projector.named_parameters()}
     base.projector.zero_grad()
     expected = per_token_loss(
         base.model,
-        torch.tensor(examples[0].ids[:begin]),
-        [list(example.ids[begin:]) for example in examples],
+        torch.from_numpy(examples[0].ids[:begin]).long(),
+        [example.ids[begin:].tolist() for example in examples],
         batch.inputs["vision_features"],
     )
     expected.backward()
@@ -169,18 +169,50 @@ def test_a_batch_without_any_picture_trains(tmp_path: Path) -> None:
     task.module(**batch.inputs).backward()
 
 
-def test_stage_two_needs_a_projector_that_learnt(tmp_path: Path) -> None:
-    records = minds.conversations(minds.pictures(tmp_path))
-    base = replace(minds.base(), start=None)
+def test_stage_two_needs_a_projector_that_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = minds.base()
+    monkeypatch.setattr("training.base.load_writer", lambda *run: (made.preset, made.weights, made.writer))
     with pytest.raises(TrainingError, match="Stage 2 needs a trained projector"):
-        instruct.build(minds.instruct(), base, cache(tmp_path), records, records, "data", lambda done, total: None)
+        load_base(minds.instruct(), tmp_path, torch.device("cpu"), lambda what, done, total: None)
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_records_whose_picture_does_not_decode_stop_the_run_or_are_left_out(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.stages.load_base", lambda *run: minds.base())
+    monkeypatch.setattr(Base, "cache", lambda base, folder: cache(tmp_path))
+    paths = minds.pictures(tmp_path)
+    whole, held = (minds.source(stage, tmp_path / f"{name}.jsonl", paths, times=2) for name in ("train", "held"))
+    run = TASKS[stage][1](data={"train": [whole], "validation": [held]})
+    accelerator = new_accelerator(run)
+    fingerprint = prepare(run, accelerator, skip_bad=False)[0].fingerprint
+    paths[2].write_bytes(b"x" * paths[2].stat().st_size)
+    with pytest.raises(TrainingError) as error:
+        prepare(run, accelerator, skip_bad=False)
+    told = str(error.value)
+    assert told.startswith("2 records cannot be trained on")
+    assert f"{whole.file}, record 3: a picture cannot be decoded: '{paths[2]}'" in told
+    assert "--skip-bad" in told
+    with capture_logs() as logs:
+        task, files = prepare(run, accelerator, skip_bad=True)
+    (line,) = [log for log in logs if log["event"] == "bad records left out"]
+    assert line["count"] == 2
+    assert [first.partition(":")[0] for first in line["first"]] == [f"{one.file}, record 3" for one in (whole, held)]
+    assert len(task.train.lengths) == len(task.validation.lengths) == 10
+    assert [file.records for file in files] == [5, 5]
+    assert task.fingerprint != fingerprint  # a run that had this picture must not go on without it
+    for path in paths:
+        path.write_bytes(b"no picture")
+    with pytest.raises(TrainingError, match="No picture of the training data can be looked at"):
+        prepare(run, accelerator, skip_bad=True)
 
 
 def test_conversations_without_pictures_alone_are_told(tmp_path: Path) -> None:
     records = minds.conversations([])
     run = minds.instruct(text_only="base")
     with pytest.raises(TrainingError, match="No training conversation has a picture"):
-        instruct.build(run, minds.base(), cache(tmp_path), records, records, "data", lambda done, total: None)
+        minds.task(run, minds.base(), cache(tmp_path), records, records)
 
 
 def test_layers_that_are_not_there_are_told(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from training.cli import app
 from training.config import Align, Files, Instruct, Pretrain
 from training.data import pictures
 from training.data.fingerprint import fingerprint
+from training.data.records import Captioned, Conversation
 from training.data.report import summary
 from training.data.validate import validate
 from training.errors import TrainingError
@@ -119,15 +120,37 @@ def test_features_instead_of_pictures(tmp_path: Path, good: Files) -> None:
     assert [bad.origin.number for bad in report.bad] == [2, 3, 4, 5]
 
 
-def test_examples_that_are_too_long(tmp_path: Path, good: Files) -> None:
+def test_examples_that_are_too_long_are_counted_and_are_not_wrong(tmp_path: Path, good: Files) -> None:
+    picture(tmp_path / "a.png")
+    rows: list[object] = [{"image": "a.png", "captions": ["bear " * 9, "bear " * words]} for words in (60, 9, 70)]
+    run = align(lines(tmp_path / "c.jsonl", rows, format="captions"), good)
+    report = validate(run, words_of)
+    assert report.good
+    told = f"Left out: 2 examples longer than max_length, the longest 70 tokens at {tmp_path / 'c.jsonl'}, record 3."
+    assert summary(report).splitlines()[1:] == [told, "Nothing is wrong."]
+    assert "not checked" in summary(validate(run))
+    instructed = instruct(llava(tmp_path), llava(tmp_path)).model_copy(update={"max_answer": 8})
+    picture(tmp_path / "train2017" / "000000391895.jpg")
+    picture(tmp_path / "train2017" / "000000522418.jpg")
+    report = validate(instructed, lambda record: [(51, 9), (50, 9), (50, 8)])
+    assert {limit: (one.count, one.longest) for limit, one in report.left_out.items()} == {
+        "max_length": (4, 51),
+        "max_answer": (4, 9),
+    }
+
+
+def test_data_of_which_nothing_is_left_is_wrong(tmp_path: Path, good: Files) -> None:
     picture(tmp_path / "a.png")
     run = align(captioned(tmp_path / "c.jsonl", ["a.png"], caption="bear " * 60), good)
-    report = validate(run, lambda record: len(record.captions[0].split()))  # type: ignore[union-attr]
-    assert [str(bad) for bad in report.bad] == [
-        f"{tmp_path / 'c.jsonl'}, record 1: longer than max_length, so it is left out: 60 tokens, and max_length is 50"
-    ]
-    assert validate(run).good
-    assert "not checked" in summary(validate(run))
+    assert [fault.reason for fault in validate(run, words_of).faults] == ["No training example is left: all are too long."]
+    longer = run.model_copy(update={"max_length": 99})
+    (fault,) = validate(longer, lambda record: [] if record.origin.file == good.file else words_of(record)).faults
+    assert fault.reason.startswith("No validation example is left: none has a picture")
+
+
+def words_of(record: Captioned | Conversation) -> list[tuple[int, int]]:
+    assert isinstance(record, Captioned)
+    return [(len(caption.split()), 1) for caption in record.captions]
 
 
 def test_only_what_the_run_reads_is_read(tmp_path: Path, good: Files) -> None:

@@ -37,7 +37,7 @@ Id = int | str
 
 
 def read_captions(files: Files) -> Iterator[Captioned | BadRecord]:
-    """Read a source of captioned pictures; with `first`, only so many of its records, bad ones among them.
+    """Read a source of captioned pictures; of its records those from `skip` to `end`, bad ones counted.
 
     coco: a record is one of `images`, with all its captions in the order of `annotations`. A bad annotation is a record of its
         own, numbered by its place among `annotations`, and its reason says so.
@@ -56,12 +56,12 @@ def read_captions(files: Files) -> Iterator[Captioned | BadRecord]:
     if suffix not in (*LINES, *TABLES):
         raise TrainingError(f"{files.file} should be one of {', '.join((LINES[0], *TABLES))} for the format `captions`.")
     values = json_lines(files.file) if suffix in LINES else _table(files.file)
-    yield from islice(parsed(files.file, values, partial(_captioned, pictures_folder(files))), files.first)
+    yield from islice(parsed(files.file, values, partial(_captioned, pictures_folder(files))), files.skip, files.end)
 
 
 def load_captions(files: Sequence[Files], *, skip_bad: bool) -> list[Captioned]:
     """Every record of `files` as often as its `times` says. Bad ones, and those whose picture is missing, stop it or are
-    left out with a line in the log. Whether pictures can be decoded is not tried.
+    left out with a line in the log. Whether pictures can be decoded shows when they are looked at.
 
     Raises TrainingError: bad records and not `skip_bad`; no good ones; a file that cannot be read.
     """
@@ -133,8 +133,9 @@ def _coco(files: Files) -> Iterator[Captioned | BadRecord]:
         raise TrainingError(
             f"{files.file} should be an object with the lists `images` and `annotations`, as captions_train2017.json is."
         )
-    read = {_identity(image) for image in images[: files.first]}
-    not_read = {_identity(image) for image in images[files.first :]} - read if files.first else set()
+    chosen = list(enumerate(images, 1))[files.skip : files.end]
+    read = {_identity(image) for _, image in chosen}
+    not_read = {_identity(image) for image in images} - read
     captions: defaultdict[Id, list[str]] = defaultdict(list)
     for number, annotation in enumerate(annotations, 1):
         try:
@@ -144,7 +145,7 @@ def _coco(files: Files) -> Iterator[Captioned | BadRecord]:
         except Unfit as unfit:
             yield BadRecord(Origin(files.file, number), unfit.reason)
     parse = partial(_image, pictures_folder(files), captions, set())
-    yield from parsed(files.file, enumerate(images[: files.first], 1), parse)
+    yield from parsed(files.file, chosen, parse)
 
 
 def _identity(image: object) -> Id | None:

@@ -37,7 +37,7 @@ _MARK = re.compile(r"<image>\s?")
 
 
 def read_conversations(files: Files) -> Iterator[Conversation | BadRecord]:
-    """Read LLaVA's conversations, a .json list or .jsonl; with `first`, only so many of the records, bad ones among them.
+    """Read LLaVA's conversations, a .json list or .jsonl; of the records those from `skip` to `end`, bad ones counted.
 
     https://github.com/haotian-liu/LLaVA/blob/main/docs/Finetune_Custom_Data.md: `image` (a name, a list of names, null or left
     out) and `conversations`, each with `from` and `value`. `<image>` marks are taken out of the texts and counted; a message's
@@ -51,12 +51,12 @@ def read_conversations(files: Files) -> Iterator[Conversation | BadRecord]:
     if suffix not in (".json", *LINES):
         raise TrainingError(f"{files.file} should be .json or {LINES[0]} for the format `llava`.")
     values = json_lines(files.file) if suffix in LINES else json_list(files.file)
-    yield from islice(parsed(files.file, values, partial(_conversation, pictures_folder(files))), files.first)
+    yield from islice(parsed(files.file, values, partial(_conversation, pictures_folder(files))), files.skip, files.end)
 
 
 def load_conversations(files: Sequence[Files], *, skip_bad: bool) -> list[Conversation]:
     """Every record of `files` as often as its `times` says. Bad ones, and those with a picture that is missing, stop it or are
-    left out with a line in the log. Whether pictures can be decoded is not tried.
+    left out with a line in the log. Whether pictures can be decoded shows when they are looked at.
 
     Raises TrainingError: bad records and not `skip_bad`; no good ones; a file that cannot be read.
     """

@@ -8,15 +8,17 @@ even read.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, TextIO
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -25,13 +27,18 @@ from PIL import Image
 from model.errors import ApiError
 from model.files import locked
 from model.inputs import decode_picture
-from training.errors import TrainingError
+from training.data.loading import picture_size
+from training.data.pictures import FEATURES, read_features
+from training.data.reading import Unfit, shown
 
 PICTURES_AT_ONCE = 16
 """That the tower looks at together: a GPU is busy with it, and decoded pictures stay a few megabytes."""
 
-READY_MADE = ".npy"
-"""Suffix of files that hold a tower's features already, (tokens, width): synthetic ones, for instance."""
+AHEAD = 2 * PICTURES_AT_ONCE
+"""Pictures that are decoded before the tower asks for them, each by whichever thread is free."""
+
+THREADS = 4
+"""At most, that decode."""
 
 Look = Callable[[Sequence[Image.Image]], torch.Tensor]
 """Pictures -> (pictures, tokens, width), any device and precision."""
@@ -60,25 +67,28 @@ class FeatureCache:
         self._map: np.ndarray | None = None
         self._mapping = threading.Lock()
 
-    def fill(self, pictures: Sequence[Path], look: Look, progress: Progress = lambda done, total: None) -> dict[Path, int]:
-        """Rows of all `pictures`; those that are new are looked at.
-
-        Raises TrainingError when one cannot be read; what was looked at before stays.
-        """
+    def fill(self, pictures: Sequence[Path], look: Look, progress: Progress = lambda done, total: None) -> dict[Path, str]:
+        """Look at those of `pictures` that are new; each has a `row` then. Returns what is wrong with those that have none."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with locked(self._folder / ".lock"):
             self._read_index()
             self._forget_lost_rows()
             new = [path for path in dict.fromkeys(pictures) if not self._is_known(path)]
+            unfit: dict[Path, str] = {}
             total, done = len(new), 0
             with (self._folder / "features.bin").open("ab") as features, (self._folder / "index.jsonl").open("a") as index:
                 features.truncate(self._rows * self._row_bytes)  # a row without its line was cut off by a kill
-                for loaded in _loaded(new):
-                    self._add(loaded, look, features, index)
-                    done += len(loaded)
+                for part in _loaded(new, self._shape):
+                    unfit |= {path: found.reason for path, found in part.items() if isinstance(found, Unfit)}
+                    self._add([found for found in part.values() if isinstance(found, _Loaded)], look, features, index)
+                    done += len(part)
                     progress(done, total)
         self._map = None
-        return {path: self._paths[str(path)].row for path in pictures}
+        return unfit
+
+    def row(self, picture: Path) -> int:
+        """Of a picture that `fill` was given."""
+        return self._paths[str(picture)].row
 
     def read(self, rows: Sequence[int]) -> torch.Tensor:
         """(rows, tokens, width) fp32."""
@@ -94,8 +104,8 @@ class FeatureCache:
             return False
         try:
             status = path.stat()
-        except OSError as error:
-            raise TrainingError(f"The picture {path} cannot be read: {error.strerror}.") from error
+        except OSError:
+            return False
         return (known.size, known.modified) == (status.st_size, status.st_mtime_ns)
 
     def _read_index(self) -> None:
@@ -127,11 +137,9 @@ class FeatureCache:
     def _add(self, loaded: Sequence[_Loaded], look: Look, features: BinaryIO, index: TextIO) -> None:
         fresh = {one.digest: one for one in loaded if one.digest not in self._digests}
         seen = [one.content for one in fresh.values() if isinstance(one.content, Image.Image)]
-        looked_at = iter(look(seen).to("cpu", torch.float16).numpy() if seen else ())
+        looked_at = iter(look(seen).to("cpu", torch.float16).reshape(len(seen), *self._shape).numpy() if seen else ())
         for digest, one in fresh.items():
             row = next(looked_at) if isinstance(one.content, Image.Image) else one.content
-            if row.shape != self._shape:
-                raise TrainingError(f"{one.path} has features of {row.shape}, and this tower makes {self._shape}.")
             features.write(np.ascontiguousarray(row, np.float16).tobytes())
             self._digests[digest] = self._rows
             self._rows += 1
@@ -153,28 +161,36 @@ class _Loaded:
     content: Image.Image | np.ndarray
 
 
-def _loaded(paths: Sequence[Path]) -> Iterator[list[_Loaded]]:
-    """Pictures, decoded on threads a little ahead of the tower."""
-    parts = [paths[start : start + PICTURES_AT_ONCE] for start in range(0, len(paths), PICTURES_AT_ONCE)]
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "pictures") as threads:
-        ahead = [threads.submit(lambda part: [_load(path) for path in part], part) for part in parts[:2]]
-        for number in range(len(parts)):
-            yield ahead.pop(0).result()
-            if number + 2 < len(parts):
-                ahead.append(threads.submit(lambda part: [_load(path) for path in part], parts[number + 2]))
+def _loaded(paths: Sequence[Path], shape: tuple[int, int]) -> Iterator[dict[Path, _Loaded | Unfit]]:
+    """Pictures, PICTURES_AT_ONCE together, decoded on threads ahead of the tower."""
+    waiting = iter(paths)
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), "pictures") as threads:
+
+        def submitted(count: int) -> list[tuple[Path, Future[_Loaded | Unfit]]]:
+            return [(path, threads.submit(_load, path, shape)) for path in islice(waiting, count)]
+
+        ahead = deque(submitted(AHEAD))
+        while ahead:
+            part = {}
+            for _ in range(min(PICTURES_AT_ONCE, len(ahead))):
+                path, loading = ahead.popleft()
+                part[path] = loading.result()
+                ahead.extend(submitted(1))
+            yield part
 
 
-def _load(path: Path) -> _Loaded:
-    try:
-        status = path.stat()
-        data = path.read_bytes()
-    except OSError as error:
-        raise TrainingError(f"The picture {path} cannot be read: {error.strerror}.") from error
+def _load(path: Path, shape: tuple[int, int]) -> _Loaded | Unfit:
+    """A picture, or its features if they are ready-made: synthetic ones, for instance."""
     content: Image.Image | np.ndarray
     try:
-        content = np.load(path, allow_pickle=False) if path.suffix == READY_MADE else decode_picture(data, str(path))
-    except (ApiError, ValueError, BadZipFile) as error:
-        raise TrainingError(
-            f"The picture {path} is damaged or of no known format: `jnana data validate` lists all such."
-        ) from error
+        picture_size(path)
+        status, data = path.stat(), path.read_bytes()
+        ready_made = path.suffix == FEATURES
+        content = read_features(path, io.BytesIO(data), shape) if ready_made else decode_picture(data, str(path))
+    except Unfit as unfit:
+        return unfit
+    except OSError as error:
+        return Unfit("a picture cannot be read", f"{shown(str(path))}: {error.strerror}")
+    except ApiError as error:
+        return Unfit("a picture cannot be decoded", f"{shown(str(path))}: {error.message}")
     return _Loaded(path, hashlib.sha256(data).hexdigest(), status.st_size, status.st_mtime_ns, content)

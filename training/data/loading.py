@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from training.data.records import BadRecord, Captioned, Conversation
 from training.errors import TrainingError
 
 TOLD = 5
-"""Bad records that an error repeats; `jnana data validate` lists all."""
+"""Bad records that an error or a line in the log names; `jnana data validate` lists all."""
 
 R = TypeVar("R", Captioned, Conversation)
 
@@ -36,16 +36,42 @@ def load(files: Sequence[Files], read: Callable[[Files], Iterator[R | BadRecord]
             else:
                 usable.append(record)
         records += usable * source.times
-    if bad and not skip_bad:
-        raise TrainingError(_refusal(bad))
+    _leave_out(bad, skip_bad=skip_bad)
     if not records:
         names = ", ".join(str(source.file) for source in files)
         raise TrainingError(f"There is no record to train on in {names}: `jnana data validate` says why.")
-    for record in bad[:TOLD]:
-        log.warning("bad record left out", record=str(record))
-    if bad:
-        log.warning("bad records left out", count=len(bad))
     return records
+
+
+def without_unfit(sets: Sequence[Sequence[R]], unfit: Mapping[Path, str], *, skip_bad: bool) -> list[list[R]]:
+    """Training and validation records, without those of pictures that are `unfit` (and why), as `FeatureCache.fill` tells.
+    Such records stop it or are left out with a line in the log.
+
+    Raises TrainingError: there are some and not `skip_bad`; no others.
+    """
+    bad: dict[BadRecord, None] = {}  # each once, however many times it counts in an epoch
+    left: list[list[R]] = []
+    for records in sets:
+        fit: list[R] = []
+        for record in records:
+            reasons = [unfit[path] for path in pictures_of(record) if path in unfit]
+            if reasons:
+                bad[BadRecord(record.origin, reasons[0])] = None
+            else:
+                fit.append(record)
+        left.append(fit)
+    _leave_out(list(bad), skip_bad=skip_bad)
+    for which, fit in zip(("training", "validation"), left, strict=True):
+        if not fit:
+            raise TrainingError(f"No picture of the {which} data can be looked at: `jnana data validate` says why.")
+    return left
+
+
+def _leave_out(bad: Sequence[BadRecord], *, skip_bad: bool) -> None:
+    if bad and not skip_bad:
+        raise TrainingError(_refusal(bad))
+    if bad:
+        log.warning("bad records left out", count=len(bad), first=[str(record) for record in bad[:TOLD]])
 
 
 def pictures_of(record: Captioned | Conversation) -> tuple[Path, ...]:

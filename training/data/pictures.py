@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -64,7 +65,7 @@ def _checked(path: Path) -> str | Unfit:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             stream.seek(0)
             if path.suffix == FEATURES:
-                _check_features(path, stream)
+                read_features(path, stream)
             else:
                 _decode(path, stream)
     except Unfit as unfit:
@@ -97,12 +98,16 @@ def _check_pixels(path: Path, image: Image.Image) -> None:
         raise Unfit("a picture has too many pixels", detail)
 
 
-def _check_features(path: Path, stream: BinaryIO) -> None:
+def read_features(path: Path, stream: BinaryIO, shape: tuple[int, int] | None = None) -> np.ndarray:
+    """Features that stand for a picture, (tokens, width), of any float type. Raises Unfit, also if they are not of `shape`."""
     try:
         features = np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, BadZipFile) as error:
         raise Unfit("features are damaged", f"{shown(str(path))}: {error}") from None
     if not isinstance(features, np.ndarray) or features.ndim != 2 or features.dtype.kind != "f":
         raise Unfit("features are damaged", f"{shown(str(path))} should be (tokens, width) of floats")
     if not np.isfinite(features).all():
         raise Unfit("features are damaged", f"{shown(str(path))} holds values that are not finite")
+    if shape is not None and features.shape != shape:
+        raise Unfit("features are another tower's", f"{shown(str(path))} has {features.shape}, this one makes {shape}")
+    return features

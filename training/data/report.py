@@ -9,7 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from training.data.records import BadRecord
+from training.config import Limit
+from training.data.records import BadRecord, Origin
 from training.errors import TrainingError
 
 LISTED = 20
@@ -25,6 +26,17 @@ class Fault:
 
 
 @dataclass(slots=True)
+class LeftOut:
+    """Examples that a run leaves out because they are too long. There is nothing wrong with them."""
+
+    count: int
+    longest: int
+    """Tokens."""
+    origin: Origin
+    """Of the longest."""
+
+
+@dataclass(slots=True)
 class Report:
     """A record may be bad for several reasons, and is then in `bad` several times."""
 
@@ -34,16 +46,24 @@ class Report:
     """Files that were decoded."""
     faults: list[Fault] = field(default_factory=list)
     bad: list[BadRecord] = field(default_factory=list)
+    left_out: dict[Limit, LeftOut] = field(default_factory=dict)
     same_records: int = 0
     """Of the validation data, that are in the training data too: the same pictures and a same text."""
     same_pictures: int = 0
     """Others of the validation data with a picture of the training data."""
     measured: bool = True
-    """Whether examples were compared with `max_length`."""
+    """Whether examples were compared with the run's limits."""
 
     @property
     def good(self) -> bool:
         return not self.faults and not self.bad
+
+    def leave_out(self, limit: Limit, tokens: int, origin: Origin) -> None:
+        """Count an example that is longer than `limit`."""
+        before = self.left_out.setdefault(limit, LeftOut(0, 0, origin))
+        before.count += 1
+        if tokens > before.longest:
+            before.longest, before.origin = tokens, origin
 
     def counts(self) -> Counter[tuple[Path, str]]:
         """How often which kind of reason is in which file."""
@@ -62,6 +82,9 @@ def summary(report: Report) -> str:
     lines += [str(bad) for bad in report.bad[:LISTED]]
     if (more := len(report.bad) - LISTED) > 0:
         lines.append(f"... and {more:,} more: --report FILE writes all of them.")
+    for limit, left_out in report.left_out.items():
+        examples = "1 example" if left_out.count == 1 else f"{left_out.count:,} examples"
+        lines.append(f"Left out: {examples} longer than {limit}, the longest {left_out.longest:,} tokens at {left_out.origin}.")
     if report.same_records:
         lines.append(f"Warning: {report.same_records:,} validation records are training records too (same pictures and text).")
     if report.same_pictures:

@@ -20,8 +20,8 @@ STEP = 256
 """Records between two reports of progress."""
 
 Record = Captioned | Conversation
-Measure = Callable[[Record], int]
-"""Tokens of a record's longest example, pictures included."""
+Measure = Callable[[Record], Sequence[tuple[int, int]]]
+"""(tokens, learnt ones) of each example that a record makes, pictures included."""
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
 OpenShards = Callable[[Path, Path], object]
@@ -36,9 +36,9 @@ def validate(
 ) -> Report:
     """Read what `run` will read, to its end: what is wrong is in the report, and nothing is raised for it.
 
-    Every source of the training and the validation data (`first` respected), every picture they name (decoded), the length of
-    every example by `measure`, and whether the validation data is in the training data. Records stay in memory. For stage 0,
-    both folders of shards are opened.
+    Every source of the training and the validation data (`skip` and `first` respected), every picture they name (decoded), the
+    length of every example by `measure`, and whether the validation data is in the training data. Records stay in memory. For
+    stage 0, both folders of shards are opened.
     """
     if isinstance(run, Pretrain):
         return _shards(run, progress, open_shards)
@@ -54,11 +54,10 @@ def validate(
         (path for record in records for path in pictures_of(record)), partial(progress, "Decoding pictures")
     )
     report.pictures = len(digests)
-    for done, record in enumerate(records, 1):
-        report.bad += [BadRecord(record.origin, reason) for reason in _wrong(record, run.max_length, digests, measure)]
-        if done % STEP == 0 or done == len(records):
-            progress("Measuring examples" if measure else "Looking records over", done, len(records))
     train, validation = (_flat(read[: len(run.data.train)]), _flat(read[len(run.data.train) :]))
+    fit = [_fit(part, digests, report) for part in (train, validation)]
+    if measure is not None:
+        _measure(run, fit, measure, report, partial(progress, "Measuring examples"))
     _count_repetitions(train, validation, digests, report)
     # A file that is read twice, for training and validation say, has the same bad records twice.
     report.bad = sorted(dict.fromkeys(report.bad), key=lambda bad: (str(bad.origin.file), bad.origin.number))
@@ -83,11 +82,41 @@ def _read(run: Align | Instruct, source: Files, report: Report) -> list[Record]:
     return good
 
 
-def _wrong(record: Record, longest: int, digests: dict[Path, str | Unfit], measure: Measure | None) -> list[str]:
-    reasons = [found.reason for path in dict.fromkeys(pictures_of(record)) if isinstance(found := digests[path], Unfit)]
-    if measure is not None and (length := measure(record)) > longest:
-        reasons.append(f"longer than max_length, so it is left out: {length:,} tokens, and max_length is {longest:,}")
-    return reasons
+def _fit(records: Sequence[Record], digests: dict[Path, str | Unfit], report: Report) -> list[Record]:
+    """Those whose pictures are good; what is wrong with the others goes to the report."""
+    fit = []
+    for record in records:
+        reasons = [found.reason for path in dict.fromkeys(pictures_of(record)) if isinstance(found := digests[path], Unfit)]
+        report.bad += [BadRecord(record.origin, reason) for reason in reasons]
+        if not reasons:
+            fit.append(record)
+    return fit
+
+
+def _measure(
+    run: Align | Instruct,
+    sets: Sequence[Sequence[Record]],
+    measure: Measure,
+    report: Report,
+    progress: Callable[[int, int], None],
+) -> None:
+    """What the run leaves out for its length, and whether anything is left to train and to validate on."""
+    done, total = 0, sum(map(len, sets))
+    for which, records in zip(("training", "validation"), sets, strict=True):
+        examples = kept = 0
+        for record in records:
+            for tokens, learnt in measure(record):
+                examples += 1
+                if limit := run.beyond(tokens, learnt):
+                    report.leave_out(limit, learnt if limit == "max_answer" else tokens, record.origin)
+                else:
+                    kept += 1
+            done += 1
+            if done % STEP == 0 or done == total:
+                progress(done, total)
+        if records and not kept:
+            why = "all are too long" if examples else "none has a picture, and text_only=base leaves those to the base model"
+            report.faults.append(Fault(records[0].origin.file, f"No {which} example is left: {why}."))
 
 
 def _flat(parts: Sequence[Sequence[Record]]) -> list[Record]:
