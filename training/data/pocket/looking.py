@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from transformers import AutoModel
 
 from model.convert import quiet
+from model.hints import photo_line, recognise
 from model.presets import get_preset
 from model.vision import EfficientNetLiteModel, Preprocessing, pool_cells
 from model.weights import WeightsError, prepare
@@ -42,15 +44,36 @@ class Eyes:
         pooled = pool_cells(torch.from_numpy(cells)[None].float(), self._tower.config.token_grid)
         return pooled[0].half().numpy()
 
+    def hints(self, pictures: Sequence[Path], seen: Callable[[int], None]) -> list[str]:
+        """The line that each picture is served with; `seen` hears how many pictures are done."""
+        views = [replace(self._square, fit=way) for way in ("crop", "pad")]
+        found = []
+        for start in range(0, len(pictures), BATCH):
+            batch = _opened(pictures[start : start + BATCH])
+            with torch.inference_mode():
+                chances = sum(self._tower(view(batch)).logits.softmax(-1) for view in views) / len(views)
+            found += [self.hint(one) for one in chances]
+            seen(start + len(batch))
+        return found
+
+    def hint(self, probabilities: torch.Tensor) -> str:
+        """What is said of a picture that the classifier gives these, (classes,)."""
+        return photo_line(recognise(probabilities.tolist(), self.labels))
+
     def maps(self, pictures: Sequence[Path], seen: Callable[[int], None]) -> Maps:
         """(pictures, cells, channels) float16; `seen` hears how many pictures are done."""
         found = []
         for start in range(0, len(pictures), BATCH):
-            batch = []
-            for path in pictures[start : start + BATCH]:
-                with Image.open(path) as picture:
-                    batch.append(picture.convert("RGB"))
+            batch = _opened(pictures[start : start + BATCH])
             with torch.inference_mode():
                 found.append(self._tower(self._square(batch)).last_hidden_state.half().numpy())
             seen(start + len(batch))
         return np.concatenate(found)
+
+
+def _opened(paths: Sequence[Path]) -> list[Image.Image]:
+    batch = []
+    for path in paths:
+        with Image.open(path) as picture:
+            batch.append(picture.convert("RGB"))
+    return batch
