@@ -24,6 +24,7 @@ from training.data.records import Captioned
 from training.errors import TrainingError
 from training.examples import Example, tokenised
 from training.mind_task import MindTask, parameter_group
+from training.naming import fit_to_names
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,11 @@ def build(
         for which, records in (("training", train), ("validation", validation))
     ]
     base.projector.requires_grad_(True)
+    if run.projector_init == "names" and base.start is None:
+        model, tokenizer = base.model.model, base.writer.tokenizer
+        words = model.language_model.get_input_embeddings().weight
+        rows = sorted({row for example in sets[0].examples for row in example.rows})
+        fit_to_names(base.projector, model.vision_tower, words, tokenizer, cache, rows, run.seed, progress)
     return MindTask(
         base,
         *sets,

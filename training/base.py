@@ -194,7 +194,7 @@ def _projector(run: Align | Instruct, start: Adapter | None, tower: PreTrainedMo
     projector = Projector(tower.config.hidden_size, text.config.hidden_size)
     if start is not None and start.projector is not None:
         projector.load_state_dict(load_file(start.projector))
-    elif isinstance(run, Align) and run.projector_init == "embeddings":
+    elif isinstance(run, Align) and run.projector_init != "torch_default":
         # Soft tokens as loud as words: at LayerNorm's own gain of 1 they drown SmolLM2's embeddings (0.136 rms) from the start.
         embeddings: torch.Tensor = text.get_input_embeddings().weight.detach().float()  # type: ignore[operator]
         nn.init.constant_(projector.norm.weight, float(embeddings.square().mean().sqrt()))

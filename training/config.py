@@ -194,8 +194,9 @@ class Align(Mindful):
     """Asked in turn."""
     captions: Literal["all", "first"] = "all"
     """Of a picture that has several: all, an example each; or the first alone, as the original."""
-    projector_init: Literal["embeddings", "torch_default"] = "embeddings"
-    """embeddings: its first outputs are as loud as the language model's embeddings; torch_default: the original's."""
+    projector_init: Literal["embeddings", "names", "torch_default"] = "embeddings"
+    """embeddings: its first outputs are as loud as the language model's embeddings; names: and they say what the tower's
+    classifier sees (training/naming.py); torch_default: the original's."""
 
 
 class Lora(Section):

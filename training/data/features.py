@@ -86,6 +86,11 @@ class FeatureCache:
         self._map = None
         return unfit
 
+    @property
+    def tokens(self) -> int:
+        """Of a picture."""
+        return self._shape[0]
+
     def row(self, picture: Path) -> int:
         """Of a picture that `fill` was given."""
         return self._paths[str(picture)].row
