@@ -44,8 +44,6 @@ def build(
 ) -> MindTask:
     """The stage's task; pictures that are not in the cache are looked at first. Raises TrainingError."""
     chosen = [[record for record in records if record.images or run.text_only == "adapter"] for records in (train, validation)]
-    if base.start is None or base.start.projector is None:
-        raise TrainingError("Stage 2 needs a trained projector: --set start=RUN/artefact of a stage 1.")
     for which, records, kept in zip(("training", "validation"), (train, validation), chosen, strict=True):
         if left_out := len(records) - len(kept):
             log.info("conversations without a picture are left to the base model", of=which, left_out=left_out)

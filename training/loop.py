@@ -6,7 +6,6 @@ A step is a function of the weights, the seed and its number: batches (training/
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import threading
@@ -14,27 +13,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 import torch
 from accelerate import Accelerator
-from accelerate.utils import FullyShardedDataParallelPlugin, InitProcessGroupKwargs, set_seed
-from torch.distributed.fsdp import MixedPrecisionPolicy
+from accelerate.utils import set_seed
 
 from training import checkpoint
 from training.config import Run
 from training.errors import TrainingError
 from training.metrics import AnyMetric, Sample, Step, Validation
+from training.resume import deciding, differing
 from training.sampling import Sampler
 from training.schedule import learning_rate
 from training.task import Batch, Facts, Task
 
-RANKS_WAIT = timedelta(hours=12)
-"""Before a rank takes the others for dead."""
 RECORDS_NAMED = 8
 """Of a batch whose loss is no number, in the message."""
 
@@ -62,7 +57,6 @@ class Loop:
         self._listen = listen if accelerator.is_main_process else _deaf
         self._peak_flops = peak_flops
         self._accelerator = accelerator
-        require_even_batches(run, accelerator.num_processes)
         self.steps = total_steps(run, len(task.train.lengths))
         self._sampler = Sampler(task.train.lengths, run.batch.size, seed=run.seed, order=task.order)
         module = task.module.to(accelerator.device)
@@ -318,62 +312,9 @@ def _deaf(_metric: AnyMetric) -> None:
     """Ranks other than the main one have nobody to tell."""
 
 
-def new_accelerator(run: Run) -> Accelerator:
-    """Device and ranks as accelerate or torchrun set them up. Raises TrainingError for what this machine cannot do."""
-    has_cuda = torch.cuda.is_available()
-    if run.fsdp and not has_cuda:
-        raise TrainingError("fsdp shards a model over NVIDIA GPUs, and there is none here: set fsdp=false.")
-    plugin = None
-    if run.fsdp:
-        # Layer by layer: wrapped as a whole, every GPU would hold all weights at once. Losses and gradients stay fp32.
-        computed = torch.bfloat16 if run.precision == "bf16" else torch.float32
-        plugin = FullyShardedDataParallelPlugin(
-            fsdp_version=2,
-            reshard_after_forward=True,
-            auto_wrap_policy="transformer_based_wrap",
-            transformer_cls_names_to_wrap=["PhiDecoderLayer"],
-            mixed_precision_policy=MixedPrecisionPolicy(
-                param_dtype=computed, reduce_dtype=torch.float32, output_dtype=torch.float32
-            ),
-        )
-    mixed = "bf16" if run.precision == "bf16" else "no"
-    # Ranks wait while the main one looks at every picture, or writes a checkpoint of 33 GB.
-    patience = InitProcessGroupKwargs(timeout=RANKS_WAIT)
-    return Accelerator(cpu=not has_cuda, mixed_precision=mixed, fsdp_plugin=plugin, kwargs_handlers=[patience])
-
-
-def require_even_batches(run: Run, ranks: int) -> None:
-    """Raises TrainingError when a step's micro-batches cannot be shared evenly among the ranks."""
-    if run.batch.size % (run.batch.micro * ranks):
-        raise TrainingError(
-            f"batch.size ({run.batch.size}) must be a multiple of batch.micro ({run.batch.micro}) times the {ranks} processes."
-        )
-
-
 def total_steps(run: Run, examples: int) -> int:
     """Optimizer steps of a run; the last epoch is filled up to a whole batch."""
     return run.steps if run.steps is not None else max(1, math.ceil((run.epochs or 0) * examples / run.batch.size))
-
-
-MAY_CHANGE = frozenset(
-    {"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile", "optimizer", "data", "start"}
-)
-"""Keys that decide nothing about what is learnt, that somebody changes knowing that they do (a lower learning rate after a loss
-that was no number), or whose content is in the task's fingerprint, wherever it lies."""
-SAVES_MEMORY = frozenset({"gradient_checkpointing"})
-"""The advice to a run that ran out of memory; with `batch.micro`."""
-
-
-def deciding(run: Run) -> str:
-    """What may not change when a run goes on, as text."""
-    left_out: dict[str, Any] = dict.fromkeys(MAY_CHANGE | SAVES_MEMORY, True)
-    return run.model_dump_json(exclude={**left_out, "batch": {"micro"}})
-
-
-def differing(before: str, now: str) -> list[str]:
-    """Keys that are not the same in two results of `deciding`."""
-    one, other = json.loads(before), json.loads(now)
-    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
 
 
 def _mixed(*numbers: int) -> int:

@@ -7,15 +7,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 import torch
 from accelerate import Accelerator
 
 from model.files import sha256
-from model.presets import get_preset
 from model.progress import progress
 from model.settings import WorkerSettings, available_cores
 from model.weights import WeightsError
@@ -28,14 +28,16 @@ from training.data.conversations import load_conversations
 from training.data.fingerprint import fingerprint
 from training.data.records import Captioned, Conversation
 from training.errors import TrainingError
-from training.hardware import fastest_precision, this_machine
+from training.hardware import this_machine
 from training.loggers import open_loggers
-from training.loop import Loop, deciding, differing, new_accelerator
+from training.loop import Loop
 from training.metrics import FINISHED, AnyMetric, End, Start, Validation
 from training.plan import out_of_memory
+from training.preflight import agreed, require_ready
 from training.pretrain import PretrainTask
 from training.progress import Progress
-from training.runs import ARTEFACT, CHECKPOINTS, CONFIG, INFO, DataFile, Hardware, Parameters, Run, RunInfo, software
+from training.ranks import new_accelerator
+from training.runs import ARTEFACT, CHECKPOINTS, INFO, DataFile, Hardware, Parameters, Run, RunInfo, claimed, software
 from training.task import Facts, Task
 
 FEATURES = Path("training") / "features"
@@ -49,36 +51,20 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
 
     Raises TrainingError.
     """
-    configuration = _settled(load(STAGES[stage], find(stage, preset), changes), folder)
-    _require_gpu(configuration)
+    configuration = agreed(load(STAGES[stage], find(stage, preset), changes), folder)
+    require_ready(configuration)
     accelerator = new_accelerator(configuration)
     torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
     try:
-        task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
-        return _train(configuration, task, data, preset, folder, accelerator)
+        with claimed(folder) if accelerator.is_main_process else nullcontext() as lock:
+            task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
+            return _train(configuration, task, data, preset, folder, accelerator, lock)
     except WeightsError as error:
         raise TrainingError(str(error)) from error
     except torch.OutOfMemoryError as error:
         raise TrainingError(out_of_memory(configuration, error)) from error
     finally:
         accelerator.end_training()
-
-
-def _settled(configuration: Configuration, folder: Path) -> Configuration:
-    """With the precision that the run in `folder` was begun in, wherever it goes on, or else with what is faster here."""
-    begun = folder / CONFIG
-    precision = load(type(configuration), begun).precision if begun.exists() else "auto"
-    return configuration.settled(fastest_precision() if precision == "auto" else precision)
-
-
-def _require_gpu(configuration: Configuration) -> None:
-    if not isinstance(configuration, Align | Instruct) or torch.cuda.is_available():
-        return
-    if get_preset(configuration.model).needs_cuda:
-        raise TrainingError(
-            f"{configuration.model} is trained on an NVIDIA GPU, and none was found here: use a machine that has one, or "
-            "`--set model=pocket` with the presets named pocket."
-        )
 
 
 def measure(configuration: Configuration) -> Callable[[Captioned | Conversation], int] | None:
@@ -108,19 +94,20 @@ def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad:
     home = WorkerSettings().home
     # One rank at a time converts weights and looks at new pictures; the others find them.
     with accelerator.main_process_first(), progress(plain_lines=accelerator.is_main_process) as bars:
-        base = load_base(configuration, home, accelerator.device, bars)
-        cache = base.cache(home / FEATURES)
-        data = fingerprint([*sources.train, *sources.validation])
 
         def looked(done: int, total: int) -> None:
             bars("Looking at pictures", done, total)
 
+        # Records before the model: a bad one is told in seconds.
+        data = fingerprint([*sources.train, *sources.validation])
         if isinstance(configuration, Align):
             captioned = [load_captions(files, skip_bad=skip_bad) for files in (sources.train, sources.validation)]
-            task = align.build(configuration, base, cache, captioned[0], captioned[1], data, looked)
+            base = load_base(configuration, home, accelerator.device, bars)
+            task = align.build(configuration, base, base.cache(home / FEATURES), captioned[0], captioned[1], data, looked)
             return task, _data_files(sources, captioned)
         talks = [load_conversations(files, skip_bad=skip_bad) for files in (sources.train, sources.validation)]
-        task = instruct.build(configuration, base, cache, talks[0], talks[1], data, looked)
+        base = load_base(configuration, home, accelerator.device, bars)
+        task = instruct.build(configuration, base, base.cache(home / FEATURES), talks[0], talks[1], data, looked)
         return task, _data_files(sources, talks)
 
 
@@ -142,14 +129,22 @@ def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Co
 
 
 def _train(
-    configuration: Configuration, task: Task, data: tuple[DataFile, ...], preset: str, folder: Path, accelerator: Accelerator
+    configuration: Configuration,
+    task: Task,
+    data: tuple[DataFile, ...],
+    preset: str,
+    folder: Path,
+    accelerator: Accelerator,
+    lock: TextIO | None,
 ) -> str:
+    """`lock`: of the folder, on the main rank."""
     hardware = this_machine(accelerator.num_processes, precision=configuration.computes_in)
     with contextlib.ExitStack() as stack:
         listener = _Listener()
         loop = Loop(configuration, task, folder / CHECKPOINTS, accelerator, listener, hardware.peak_flops)
-        if accelerator.is_main_process:
-            listener.run = stack.enter_context(_open_run(folder, configuration, task, data, preset, loop.steps, hardware))
+        if lock is not None:
+            info = _info(folder, configuration, task, data, preset, loop.steps, hardware)
+            listener.run = stack.enter_context(_open_run(folder, configuration, info, lock))
         accelerator.wait_for_everyone()
         done = loop.resume()
         if listener.run is not None:
@@ -188,7 +183,15 @@ class _Listener:
             self.progress(metric)
 
 
-def _open_run(
+def _open_run(folder: Path, configuration: Configuration, info: RunInfo, lock: TextIO) -> Run:
+    if not (folder / INFO).exists():
+        return Run.create(folder, configuration, info, lock)
+    run = Run.resume(folder, lock)
+    run.update(configuration, info.model_copy(update={"started": run.info.started}))
+    return run
+
+
+def _info(
     folder: Path,
     configuration: Configuration,
     task: Task,
@@ -196,9 +199,9 @@ def _open_run(
     preset: str,
     steps: int,
     hardware: Hardware,
-) -> Run:
+) -> RunInfo:
     parameters = list(task.module.parameters())
-    info = RunInfo(
+    return RunInfo(
         stage=configuration.stage,
         name=folder.name,
         started=datetime.now(UTC),
@@ -213,17 +216,3 @@ def _open_run(
         ),
         fingerprint=task.fingerprint,
     )
-    if not (folder / INFO).exists():
-        return Run.create(folder, configuration, info)
-    run = Run.resume(folder)
-    with contextlib.ExitStack() as undo:
-        undo.callback(run.close)
-        before = load(STAGES[run.info.stage], folder / CONFIG)
-        changed = ["stage"] if run.info.stage != configuration.stage else differing(deciding(before), deciding(configuration))
-        if changed:
-            raise TrainingError(
-                f"{folder} is a run with other settings ({', '.join(changed)}): take those, or name another folder."
-            )
-        run.update(configuration, info.model_copy(update={"started": run.info.started}))
-        undo.pop_all()
-    return run

@@ -16,7 +16,8 @@ from tests.training.toy import Heard, Points, Toy, run
 from training import checkpoint
 from training.config import Align
 from training.errors import TrainingError
-from training.loop import Loop, new_accelerator, require_even_batches
+from training.loop import Loop
+from training.ranks import new_accelerator, require_even_batches
 
 ROOT = Path(__file__).parents[2]
 

@@ -15,8 +15,9 @@ from tests.training.toy import Heard
 from training.config import Pretrain
 from training.data.pack import pack
 from training.errors import TrainingError
-from training.loop import Loop, new_accelerator
+from training.loop import Loop
 from training.pretrain import PretrainTask
+from training.ranks import new_accelerator
 from training.task import Facts
 
 TEXT = "It is a truth universally acknowledged, that a small model in possession of a good fortune must be in want of text.\n"

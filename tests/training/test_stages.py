@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,9 @@ from training.base import Base
 from training.config import Run
 from training.data.features import FeatureCache
 from training.errors import TrainingError
-from training.loop import Loop, new_accelerator
+from training.loop import Loop
 from training.mind_task import MindTask
+from training.ranks import new_accelerator
 from training.task import IGNORE
 
 
@@ -167,13 +167,6 @@ def test_a_batch_without_any_picture_trains(tmp_path: Path) -> None:
     batch = task.train.collate([6])
     assert "vision_features" not in batch.inputs
     task.module(**batch.inputs).backward()
-
-
-def test_stage_two_needs_a_projector_that_learnt(tmp_path: Path) -> None:
-    records = minds.conversations(minds.pictures(tmp_path))
-    base = replace(minds.base(), start=None)
-    with pytest.raises(TrainingError, match="Stage 2 needs a trained projector"):
-        instruct.build(minds.instruct(), base, cache(tmp_path), records, records, "data", lambda done, total: None)
 
 
 def test_conversations_without_pictures_alone_are_told(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from tests.training.toy import Heard, Toy, run
-from training.loop import Loop, new_accelerator
+from training.loop import Loop
 from training.metrics import AnyMetric, Step
+from training.ranks import new_accelerator
 
 folder, stop_after = Path(sys.argv[1]), int(sys.argv[2])
 config, toy = run(validation={"every": 3, "examples": 5, "samples": 0}), Toy()

@@ -1,0 +1,65 @@
+"""What can be held against a run before anything is loaded: phi-2 takes minutes to load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from model.adapters import PROJECTOR
+from model.presets import get_preset
+from training.config import STAGES, Align, Instruct, Run, TrainingData, load
+from training.data.reading import readable
+from training.errors import Mistakes, TrainingError
+from training.hardware import fastest_precision
+from training.resume import deciding, differing
+from training.runs import CONFIG, INFO
+from training.runs import Run as RunFolder
+
+
+def agreed(run: Run, folder: Path) -> Run:
+    """In the precision that the run in `folder` was begun in, wherever it goes on; of a new one, in what is faster here.
+
+    Raises TrainingError: the run in `folder` has other settings.
+    """
+    if not (folder / INFO).exists():
+        return run.settled(fastest_precision())
+    begun = load(STAGES[RunFolder.open(folder).info.stage], folder / CONFIG)
+    run = run.settled(begun.computes_in)
+    if changed := ["stage"] if begun.stage != run.stage else differing(deciding(begun), deciding(run)):
+        raise TrainingError(
+            f"{folder} is a run with other settings ({', '.join(changed)}): take those, or name another folder."
+        )
+    return run
+
+
+def require_ready(run: Run) -> None:
+    """Raises Mistakes: all that this machine or its disk lacks. Stage 0 opens its data itself, before its model is made."""
+    if isinstance(run, Align | Instruct) and (missing := [*_machine(run), *_start(run), *_files(run.data)]):
+        raise Mistakes("The run cannot begin:", missing)
+
+
+def _machine(run: Align | Instruct) -> Iterator[str]:
+    if get_preset(run.model).needs_cuda and not torch.cuda.is_available():
+        yield (
+            f"{run.model} is trained on an NVIDIA GPU, and none was found here: use a machine that has one, or "
+            "`--set model=pocket` with the presets named pocket."
+        )
+
+
+def _start(run: Align | Instruct) -> Iterator[str]:
+    if isinstance(run, Instruct) and (run.start is None or not (run.start / PROJECTOR).is_file()):
+        where = "" if run.start is None else f", and {run.start} has none"
+        yield f"Stage 2 needs a trained projector{where}: --set start=RUN/artefact of a stage 1."
+
+
+def _files(data: TrainingData) -> Iterator[str]:
+    for source in dict.fromkeys((*data.train, *data.validation)):
+        try:
+            with readable(source.file), source.file.open("rb"):
+                pass
+        except TrainingError as error:
+            yield str(error)
+        if source.images is not None and not source.images.is_dir():
+            yield f"There is no folder {source.images} with the pictures of {source.file}."
