@@ -192,13 +192,13 @@ class Loop:
         return float(self._accelerator.clip_grad_norm_(trained, math.inf if limit is None else limit))
 
     def _not_a_number(self, losses: torch.Tensor, what: str = "The loss") -> str:
-        """Names the records of the first micro-batch at fault; of this rank's, or of the whole step when others have it."""
+        """Names the records of the first micro-batch at fault, on whichever rank; of the whole step when no loss is."""
         chosen = self._sampler.batch(self._step)
-        size, rank, ranks = self._run.batch.micro, self._accelerator.process_index, self._accelerator.num_processes
-        for number, loss in enumerate(losses.tolist()):
+        size, ranks = self._run.batch.micro, self._accelerator.num_processes
+        everyones = self._accelerator.gather(losses).view(ranks, -1).T.flatten()  # in the order of the sampler's micro-batches
+        for number, loss in enumerate(everyones.tolist()):
             if not math.isfinite(loss):
-                start = (number * ranks + rank) * size
-                chosen = chosen[start : start + size]
+                chosen = chosen[number * size : (number + 1) * size]
                 break
         named = ", ".join(self._task.train.origin(example) for example in chosen[:RECORDS_NAMED])
         return (

@@ -36,7 +36,7 @@ from training.plan import out_of_memory
 from training.preflight import agreed, require_ready
 from training.pretrain import PretrainTask
 from training.progress import Progress
-from training.ranks import new_accelerator
+from training.ranks import new_accelerator, together
 from training.runs import ARTEFACT, CHECKPOINTS, INFO, DataFile, Hardware, Parameters, Run, RunInfo, claimed, software
 from training.task import Facts, Task
 
@@ -51,20 +51,19 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
 
     Raises TrainingError.
     """
-    configuration = agreed(load(STAGES[stage], find(stage, preset), changes), folder)
-    require_ready(configuration)
-    accelerator = new_accelerator(configuration)
-    torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
-    try:
-        with claimed(folder) if accelerator.is_main_process else nullcontext() as lock:
-            task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
-            return _train(configuration, task, data, preset, folder, accelerator, lock)
-    except WeightsError as error:
-        raise TrainingError(str(error)) from error
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(out_of_memory(configuration, error)) from error
-    finally:
-        accelerator.end_training()
+    with together():
+        configuration = agreed(load(STAGES[stage], find(stage, preset), changes), folder)
+        require_ready(configuration)
+        accelerator = new_accelerator(configuration)
+        torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
+        try:
+            with claimed(folder) if accelerator.is_main_process else nullcontext() as lock:
+                task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
+                return _train(configuration, task, data, preset, folder, accelerator, lock)
+        except WeightsError as error:
+            raise TrainingError(str(error)) from error
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(out_of_memory(configuration, error)) from error
 
 
 def measure(configuration: Configuration) -> Callable[[Captioned | Conversation], int] | None:

@@ -17,7 +17,7 @@ from training import checkpoint
 from training.config import Align
 from training.errors import TrainingError
 from training.loop import Loop
-from training.ranks import new_accelerator, require_even_batches
+from training.ranks import new_accelerator
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,22 +75,6 @@ def test_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
         results.append(weights(toy))
     for name, value in results[0].items():
         torch.testing.assert_close(value, results[1][name], rtol=1e-5, atol=1e-6)
-
-
-def test_two_processes_learn_what_one_does_with_the_same_batch(tmp_path: Path) -> None:
-    outputs = []
-    for ranks in (1, 2):
-        folder = tmp_path / str(ranks)
-        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}", "-m", "tests.training.toy_run"]
-        for stop_after in (4, 6):  # killed after four steps, and started again
-            command = [sys.executable, *launch, str(folder), str(stop_after)]
-            env = {**os.environ, "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, cwd=ROOT)
-            assert done.returncode == 0, done.stderr
-        outputs.append(torch.load(folder / "weights.pt", weights_only=True))
-    assert outputs[0].keys() == outputs[1].keys()
-    for name, value in outputs[0].items():
-        torch.testing.assert_close(value, outputs[1][name], rtol=1e-5, atol=1e-6)
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:
@@ -190,13 +174,6 @@ def test_a_checkpoint_of_other_weights_is_refused(tmp_path: Path) -> None:
     other.module.frozen.requires_grad_(True)
     with pytest.raises(TrainingError, match="holds other weights than this run trains"):
         loop(tmp_path, run(steps=2), other)[0].resume()
-
-
-def test_a_batch_that_cannot_be_shared_is_told() -> None:
-    with pytest.raises(TrainingError, match=r"batch.size \(8\) must be a multiple of batch.micro \(2\) times the 3 processes"):
-        require_even_batches(run(), 3)
-    with pytest.raises(ValueError, match="multiple of micro"):
-        run(batch={"size": 8, "micro": 3})
 
 
 def test_batches_made_ahead_are_the_same(tmp_path: Path) -> None:
