@@ -79,10 +79,13 @@ class Loop:
 
         Raises TrainingError when it belongs to other data or other settings.
         """
-        found = checkpoint.newest(self._checkpoints)
-        if found is None:
+        found = checkpoint.newest(self._checkpoints) if self._accelerator.is_main_process else None
+        # One rank reads and judges all of it; two that saw different disks would go on from different steps.
+        step = int(self._sum(float(found or 0))[0])
+        if step == 0:
             return 0
-        folder, state = found
+        folder = checkpoint.folder_of(self._checkpoints, step)
+        state = checkpoint.state_of(folder)
         if state.fingerprint != self._task.fingerprint:
             raise TrainingError(f"The data changed since {folder} was written: put it back, or start with another run folder.")
         if state.settings != deciding(self._run):

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.training.toy import run
+from training import checkpoint
 from training.errors import TrainingError
 from training.ranks import require_even_batches
 
@@ -35,9 +36,13 @@ def test_two_processes_learn_what_one_does_with_the_same_batch(tmp_path: Path) -
     for ranks in (1, 2):
         folder = tmp_path / str(ranks)
         folder.mkdir()
-        for stop_after in (4, 6):  # stopped after four steps, and started again
+        for stop_after in (4, 6):  # stopped after four steps, and started again from the second: the fourth was damaged
             code, written = launch(folder, ranks, str(stop_after))
             assert code == 0, written
+            if stop_after == 4:
+                (checkpoint.folder_of(folder / "checkpoints", 4) / checkpoint.OPTIMIZER).write_bytes(b"")
+        assert [line for line in written[0].splitlines() if line.isdigit()] == ["3", "4", "5", "6"]
+        assert ["checkpoint is damaged" in text for text in written] == [True, False][:ranks]  # one rank looks, for all
         outputs.append(torch.load(folder / "weights.pt", weights_only=True))
     assert outputs[0].keys() == outputs[1].keys()
     for name, value in outputs[0].items():
