@@ -58,6 +58,7 @@ class Loop:
         self._peak_flops = peak_flops
         self._accelerator = accelerator
         self.steps = total_steps(run, len(task.train.lengths))
+        self._settings = deciding(run, accelerator.num_processes)
         self._sampler = Sampler(task.train.lengths, run.batch.size, seed=run.seed, order=task.order)
         module = task.module.to(accelerator.device)
         if run.compile:
@@ -88,8 +89,7 @@ class Loop:
         state = checkpoint.state_of(folder)
         if state.fingerprint != self._task.fingerprint:
             raise TrainingError(f"The data changed since {folder} was written: put it back, or start with another run folder.")
-        if state.settings != deciding(self._run):
-            changed = ", ".join(differing(state.settings, deciding(self._run)))
+        if changed := "; ".join(differing(state.settings, self._settings)):
             raise TrainingError(
                 f"{folder} was made with other settings ({changed}): take those, or start with another run folder."
             )
@@ -242,7 +242,7 @@ class Loop:
                 self._listen(Sample(step=self._step, image=image, prompt=one.prompt, expected=one.expected, answer=one.answer))
 
     def _save(self) -> int:
-        state = checkpoint.State(self._step, self._tokens, self._answer_tokens, self._task.fingerprint, deciding(self._run))
+        state = checkpoint.State(self._step, self._tokens, self._answer_tokens, self._task.fingerprint, self._settings)
         checkpoint.save(
             self._checkpoints,
             state,

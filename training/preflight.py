@@ -18,19 +18,20 @@ from training.runs import CONFIG, INFO
 from training.runs import Run as RunFolder
 
 
-def agreed(run: Run, folder: Path) -> Run:
+def agreed(run: Run, folder: Path, processes: int) -> Run:
     """In the precision that the run in `folder` was begun in, wherever it goes on; of a new one, in what is faster here.
 
-    Raises TrainingError: the run in `folder` has other settings.
+    Raises TrainingError: the run in `folder` has other settings, or another number of processes.
     """
     if not (folder / INFO).exists():
         return run.settled(fastest_precision())
-    begun = load(STAGES[RunFolder.open(folder).info.stage], folder / CONFIG)
+    info = RunFolder.open(folder).info
+    if info.stage != run.stage:
+        raise TrainingError(f"{folder} is a run of the stage {info.stage}, not {run.stage}: name another folder.")
+    begun = load(STAGES[info.stage], folder / CONFIG)
     run = run.settled(begun.computes_in)
-    if changed := ["stage"] if begun.stage != run.stage else differing(deciding(begun), deciding(run)):
-        raise TrainingError(
-            f"{folder} is a run with other settings ({', '.join(changed)}): take those, or name another folder."
-        )
+    if changed := "; ".join(differing(deciding(begun, info.hardware.devices), deciding(run, processes))):
+        raise TrainingError(f"{folder} is a run with other settings ({changed}): take those, or name another folder.")
     return run
 
 

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from training.config import Run
+from training.history import flat
 
 MAY_CHANGE = frozenset(
     {"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile", "optimizer", "data", "start"}
@@ -16,13 +17,23 @@ SAVES_MEMORY = frozenset({"gradient_checkpointing"})
 """The advice to a run that ran out of memory; with `batch.micro`."""
 
 
-def deciding(run: Run) -> str:
-    """What may not change when a run goes on, as text."""
+PROCESSES = "processes"
+
+
+def deciding(run: Run, processes: int) -> str:
+    """What may not change when a run goes on, as JSON.
+
+    `processes`: each draws random numbers of its own and sums the gradients of its own micro-batches, so with more or fewer of
+    them the same step learns something else.
+    """
     left_out: dict[str, Any] = dict.fromkeys(MAY_CHANGE | SAVES_MEMORY, True)
-    return run.model_dump_json(exclude={**left_out, "batch": {"micro"}})
+    values = run.model_dump(mode="json", exclude={**left_out, "batch": {"micro"}})
+    return json.dumps({**values, PROCESSES: processes})
 
 
 def differing(before: str, now: str) -> list[str]:
-    """Keys that are not the same in two results of `deciding`."""
-    one, other = json.loads(before), json.loads(now)
-    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    """Keys that are not the same in two results of `deciding`, with what they were and are."""
+    # Before the number of processes was written down, there was one.
+    one, other = (flat({PROCESSES: 1, **json.loads(text)}) for text in (before, now))
+    changed = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return [f"{key}: begun with {one.get(key)}, now {other.get(key)}" for key in changed]

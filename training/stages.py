@@ -51,8 +51,8 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
 
     Raises TrainingError.
     """
-    with together():
-        configuration = agreed(load(STAGES[stage], find(stage, preset), changes), folder)
+    with together() as ranks:
+        configuration = agreed(load(STAGES[stage], find(stage, preset), changes), folder, ranks.num_processes)
         require_ready(configuration)
         accelerator = new_accelerator(configuration)
         torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))

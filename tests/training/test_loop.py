@@ -126,7 +126,7 @@ def test_other_data_or_settings_are_refused(tmp_path: Path) -> None:
     changed.fingerprint = "other"
     with pytest.raises(TrainingError, match="data changed"):
         loop(tmp_path, run(steps=2), changed)[0].resume()
-    with pytest.raises(TrainingError, match=r"other settings \(seed\)"):
+    with pytest.raises(TrainingError, match=r"other settings \(seed: begun with 1, now 2\)"):
         loop(tmp_path, run(steps=2, seed=2))[0].resume()
     with pytest.raises(TrainingError, match="has 2 steps, and 1 were asked for"):
         loop(tmp_path, run(steps=1))[0].resume()

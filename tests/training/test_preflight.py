@@ -88,11 +88,19 @@ def test_bad_records_come_before_the_model(preset: Path, tmp_path: Path) -> None
 
 def test_a_run_with_other_settings_comes_before_the_model(preset: Path, tmp_path: Path) -> None:
     begun(tmp_path / "run", seed=7).close()
-    with pytest.raises(TrainingError, match=r"run with other settings \(seed\)"):
+    with pytest.raises(TrainingError, match=r"run with other settings \(seed: begun with 7, now 1\)"):
         train(preset, tmp_path / "run")
     Run.create(tmp_path / "other", config("pretrain"), info("pretrain")).close()
-    with pytest.raises(TrainingError, match=r"run with other settings \(stage\)"):
+    with pytest.raises(TrainingError, match="is a run of the stage pretrain, not align"):
         train(preset, tmp_path / "other")
+
+
+def test_another_number_of_processes_comes_before_the_model(preset: Path, tmp_path: Path) -> None:
+    alone = info()
+    hardware = alone.hardware.model_copy(update={"devices": 4})
+    Run.create(tmp_path / "run", config().settled("fp32"), alone.model_copy(update={"hardware": hardware})).close()
+    with pytest.raises(TrainingError, match=r"\(processes: begun with 4, now 1\)"):
+        train(preset, tmp_path / "run")
 
 
 def test_a_run_that_is_in_use_comes_before_the_model(preset: Path, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.toy import run
+from tests.training.toy import Heard, Toy, run
 from training import checkpoint
 from training.errors import TrainingError
-from training.ranks import require_even_batches
+from training.loop import Loop
+from training.ranks import new_accelerator, require_even_batches
 
 ROOT = Path(__file__).parents[2]
 HANG_SECONDS = 600
@@ -47,6 +48,9 @@ def test_two_processes_learn_what_one_does_with_the_same_batch(tmp_path: Path) -
     assert outputs[0].keys() == outputs[1].keys()
     for name, value in outputs[0].items():
         torch.testing.assert_close(value, outputs[1][name], rtol=1e-5, atol=1e-6)
+
+    with pytest.raises(TrainingError, match=r"made with other settings \(processes: begun with 2, now 1\)"):
+        Loop(run(), Toy(), tmp_path / "2" / "checkpoints", new_accelerator(run()), Heard()).resume()
 
 
 def test_one_rank_that_fails_is_all_that_is_heard(tmp_path: Path) -> None:
