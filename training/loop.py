@@ -26,7 +26,7 @@ from training.config import Run
 from training.errors import TrainingError
 from training.metrics import AnyMetric, Sample, Step, Validation
 from training.resume import deciding, differing
-from training.sampling import Sampler
+from training.sampling import Sampler, length_buckets
 from training.schedule import learning_rate
 from training.task import Batch, Facts, Task
 
@@ -223,18 +223,27 @@ class Loop:
         rank, ranks = self._accelerator.process_index, self._accelerator.num_processes
         count = min(self._run.validation.examples, len(self._task.validation.lengths))
         size = self._run.batch.micro
-        starts = list(range(0, count, size))
-        total = learnt = 0.0
+        buckets = length_buckets(self._task.validation.lengths[:count])
+        batches = [
+            (bucket, examples[start : start + size])
+            for bucket, examples in enumerate(buckets.values())
+            for start in range(0, len(examples), size)
+        ]
+        losses, learnt = [0.0] * len(buckets), [0.0] * len(buckets)
         # Every rank runs as often as every other one, or sharded models wait for each other; repeats count nothing.
-        for turn in range(math.ceil(len(starts) / ranks)):
+        for turn in range(math.ceil(len(batches) / ranks)):
             place = turn * ranks + rank
-            start = starts[min(place, len(starts) - 1)]
-            batch = self._task.validation.collate(range(start, min(start + size, count)))
+            bucket, examples = batches[min(place, len(batches) - 1)]
+            batch = self._task.validation.collate(examples)
             loss = float(self._module(**self._on_device(batch.inputs)))
-            if place < len(starts):
-                total, learnt = total + loss, learnt + batch.answer_tokens
-        total, learnt = self._sum(total, learnt)
-        self._listen(Validation(step=self._step, loss=total / max(learnt, 1)))
+            if place < len(batches):
+                losses[bucket] += loss
+                learnt[bucket] += batch.answer_tokens
+        sums = self._sum(*losses, *learnt)
+        losses, learnt = sums[: len(buckets)], sums[len(buckets) :]
+        means = {name: loss / labels for name, loss, labels in zip(buckets, losses, learnt, strict=True) if labels}
+        by_bucket = means if len(buckets) > 1 else {}
+        self._listen(Validation(step=self._step, loss=sum(losses) / max(sum(learnt), 1), by_bucket=by_bucket))
         # A sharded model cannot write on one rank alone.
         if self._run.validation.samples and self._accelerator.is_main_process and not self._run.fsdp:
             for one in self._task.samples(self._run.validation.samples):

@@ -64,6 +64,19 @@ def test_the_loss_goes_down_and_is_told(tmp_path: Path) -> None:
     assert heard.steps[-1].answer_tokens == heard.steps[-1].tokens > 60 * 8
 
 
+def test_the_validation_loss_is_told_by_length_too(tmp_path: Path) -> None:
+    toy, heard = Toy(), Heard()
+    loop(tmp_path, run(steps=3), toy, heard)[0].train()
+    toy.module.eval()
+    with torch.no_grad():
+        losses = [float(toy.module(**toy.validation.collate([number]).inputs)) for number in range(5)]  # of 1 to 5 labels
+    (told,) = heard.validations
+    assert told.loss == pytest.approx(sum(losses) / 15)
+    short = (losses[0] + losses[1]) / 3
+    expected = {"up to 2 tokens": short, **{f"{length} tokens": losses[length - 1] / length for length in (3, 4, 5)}}
+    assert told.by_bucket == pytest.approx(expected)
+
+
 def test_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
     """Every label weighs the same, whatever micro-batch it is in: lengths differ here."""
     results = []
