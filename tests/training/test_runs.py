@@ -173,6 +173,10 @@ def test_history_counts_steps_once_and_lost_work_as_time(tmp_path: Path) -> None
     assert found.state == "stopped"
 
 
+def test_a_run_that_was_killed_before_its_first_line_took_no_time(run: Run) -> None:
+    assert read(run.folder).working_seconds == 0
+
+
 def test_finished_run_has_ended(tmp_path: Path) -> None:
     assert read(make_run(tmp_path / "run", steps=8)).state == "ended"
 
