@@ -169,6 +169,8 @@ class Mindful(Run):
     """A stage that starts from a mind: a preset of `jnana models`."""
 
     model: Literal["pocket", "phi2"]
+    language: Path | None = None
+    """Folder of a language model, such as stage 0's artefact, in place of the preset's own."""
     data: TrainingData
     pictures: Pictures = Pictures()
     max_length: Positive

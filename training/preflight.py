@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from model.adapters import PROJECTOR
+from model.files import MANIFEST
 from model.presets import get_preset
 from training.config import STAGES, Align, Instruct, Run, TrainingData, load
 from training.data.reading import readable
@@ -37,7 +38,7 @@ def agreed(run: Run, folder: Path, processes: int) -> Run:
 
 def require_ready(run: Run) -> None:
     """Raises Mistakes: all that this machine or its disk lacks. Stage 0 opens its data itself, before its model is made."""
-    if isinstance(run, Align | Instruct) and (missing := [*_machine(run), *_start(run), *_files(run.data)]):
+    if isinstance(run, Align | Instruct) and (missing := [*_machine(run), *_networks(run), *_files(run.data)]):
         raise Mistakes("The run cannot begin:", missing)
 
 
@@ -49,7 +50,9 @@ def _machine(run: Align | Instruct) -> Iterator[str]:
         )
 
 
-def _start(run: Align | Instruct) -> Iterator[str]:
+def _networks(run: Align | Instruct) -> Iterator[str]:
+    if run.language is not None and not (run.language / MANIFEST).is_file():
+        yield f"There is no language model in {run.language}: language is the artefact of a stage 0."
     if isinstance(run, Instruct) and (run.start is None or not (run.start / PROJECTOR).is_file()):
         where = "" if run.start is None else f", and {run.start} has none"
         yield f"Stage 2 needs a trained projector{where}: --set start=RUN/artefact of a stage 1."

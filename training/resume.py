@@ -9,7 +9,8 @@ from training.config import Run
 from training.history import flat
 
 MAY_CHANGE = frozenset(
-    {"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile", "optimizer", "data", "start"}
+    {"steps", "epochs", "optimizer", "checkpoints", "validation", "threads", "workers", "loggers", "compile"}
+    | {"data", "start", "language"}
 )
 """Keys that decide nothing about what is learnt, that somebody changes knowing that they do (a lower learning rate after a loss
 that was no number), or whose content is in the task's fingerprint, wherever it lies."""
