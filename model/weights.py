@@ -243,8 +243,9 @@ def _import_folder(component: Component, source: Path, folder: Path, progress: P
     """Take over a folder in the hub's form; files are hard-linked where the disk allows it."""
     source = source.expanduser().resolve()
     _require(component, source)
+    wanted = {path for pattern in component.patterns for path in source.glob(pattern)}
     with appearing(folder) as partial:
-        for path in sorted(path for path in source.iterdir() if any(path.match(pattern) for pattern in component.patterns)):
+        for path in sorted(wanted - {source / MANIFEST}):  # what training made has a manifest, which a link would overwrite
             _link_or_copy(path.resolve(), partial / path.name)
         if "*.safetensors" in component.patterns and not list(source.glob("*.safetensors")):
             _convert_pickled(component, source / "pytorch_model.bin", partial / "model.safetensors")

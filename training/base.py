@@ -22,10 +22,10 @@ from transformers import (
 from model import lora
 from model.adapters import Adapter, Card, Source, Template, open_fitting
 from model.convert import quiet
-from model.files import MANIFEST, sha256
+from model.files import MANIFEST, check_manifest, sha256
 from model.mind import load_tower
 from model.modeling import JnanaForConditionalGeneration
-from model.presets import ORIGINAL_TEMPLATE, Precision, Preset, get_preset
+from model.presets import ORIGINAL_TEMPLATE, Component, Precision, Preset, get_preset
 from model.projector import Projector
 from model.prompt import PromptWriter, Turn
 from model.quantize import Placement, nf4
@@ -162,15 +162,43 @@ def precision_of(run: Align | Instruct) -> Precision:
 
 
 def load_writer(run: Align | Instruct, home: Path, progress: Progress) -> tuple[Preset, PreparedWeights, PromptWriter]:
-    """What writes the prompts of a run, without the networks. Raises WeightsError."""
+    """What writes the prompts of a run, without the networks.
+
+    Raises WeightsError, and TrainingError when `language` does not suit the run.
+    """
     preset = _for_training(get_preset(run.model), run.template)
     weights = prepare(preset, home, progress)
+    if run.language is not None:
+        preset, weights = _with_language(preset, weights, run.language)
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(weights.language, local_files_only=True)
         config = AutoConfig.from_pretrained(weights.language, local_files_only=True)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise TrainingError(f"The tokenizer in {weights.language} is of an old kind: pull the preset again.")
-    return preset, weights, PromptWriter(tokenizer, preset, config.vocab_size)
+    if run.max_length > config.max_position_embeddings:
+        raise TrainingError(
+            f"The language model in {weights.language} has {config.max_position_embeddings:,} positions, and max_length is "
+            f"{run.max_length:,}: lower it."
+        )
+    if not (preset.chat_template or tokenizer.chat_template):
+        raise TrainingError(
+            f"The tokenizer in {weights.language} has no chat template, and {preset.name} has none of its own: train stage 0 "
+            "with the preset's tokenizer."
+        )
+    try:
+        return preset, weights, PromptWriter(tokenizer, preset, config.vocab_size)
+    except ValueError as error:  # a preset's own tokenizer always fits
+        raise TrainingError(
+            f"The tokenizer in {weights.language} does not suit {preset.name} ({error}): train stage 0 with the preset's own."
+        ) from error
+
+
+def _with_language(preset: Preset, weights: PreparedWeights, folder: Path) -> tuple[Preset, PreparedWeights]:
+    """The preset with another language model. An artefact made on it says so, and is loaded only where that model is."""
+    if (wrong := check_manifest(folder, None, lambda count: None)) is not None:
+        raise TrainingError(f"The language model in {folder} cannot be used ({wrong}): give the artefact of a stage 0.")
+    own = Component(title=str(folder), source="stage 0", licence="see its run", size=0)
+    return replace(preset, components={**preset.components, "language": own}), replace(weights, language=folder)
 
 
 def _for_training(preset: Preset, template: str) -> Preset:

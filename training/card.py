@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from model.presets import PRESETS, Component
+from model.presets import PRESETS, Component, Part
 from training import words
 from training.history import History
 from training.report import REPORT, costs, settings
@@ -25,8 +25,12 @@ WHAT = {
 SAMPLES = 5
 """Answers that are shown."""
 
+PARTS: tuple[Part, ...] = ("language", "tower")
+"""That are named: speech has no part in what is learnt."""
+
 KEYS = (
     "batch.",
+    "language",
     "optimizer.",
     "lora.",
     "precision",
@@ -50,15 +54,14 @@ def model_card(run: History) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(plain=plain, count=words.count, loss=words.loss)
-    preset = PRESETS.get(str(run.config.get("model")))
-    parts = preset.components if preset else {}
+    parts = _components(run)
     last = run.validations[-1] if run.validations else None
     final = [sample for sample in run.samples if last and sample.step == last.step][:SAMPLES]
     return environment.get_template("card.md").render(
         run=run,
         metadata=yaml.safe_dump(metadata(run), sort_keys=False, allow_unicode=True).strip(),
         what=WHAT[run.info.stage],
-        parts={part: parts[part] for part in ("language", "tower") if part in parts},
+        parts={part: parts[part] for part in PARTS if part in parts},
         last=last,
         samples=final,
         settings=[setting for setting in settings([run]) if setting.key.startswith(KEYS)],
@@ -69,8 +72,8 @@ def model_card(run: History) -> str:
 
 def metadata(run: History) -> dict[str, Any]:
     """The block at the top. The licence is the owner's to choose, with the data's licences in mind; the hub wants one said."""
-    preset = PRESETS.get(str(run.config.get("model")))
-    bases = [component.source for component in preset.components.values() if _on_hub(component)] if preset else []
+    language = _components(run).get("language")
+    base = language.source if language is not None and _on_hub(language) else None
     values: dict[str, Any] = {
         "license": "other",
         "license_name": "see-data-and-licences",
@@ -79,11 +82,20 @@ def metadata(run: History) -> dict[str, Any]:
     }
     if run.info.stage != "pretrain":
         values["library_name"] = "peft" if run.info.stage == "instruct" else "jnana"
-    if preset is not None and (language := preset.components["language"]).source in bases:
-        values["base_model"] = language.source
-    if preset is not None and run.info.stage == "instruct" and "base_model" in values:
-        values["base_model_relation"] = "adapter"
+    if base is not None:
+        values["base_model"] = base
+        if run.info.stage == "instruct":
+            values["base_model_relation"] = "adapter"
     return values
+
+
+def _components(run: History) -> dict[Part, Component]:
+    """What a run's artefact works with; a language model of stage 0 stands among the settings."""
+    preset = PRESETS.get(str(run.config.get("model")))
+    if preset is None:
+        return {}
+    own = run.config.get("language") is not None
+    return {part: component for part, component in preset.components.items() if not (own and part == "language")}
 
 
 def plain(text: object) -> str:

@@ -94,8 +94,8 @@ def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.contiguous() for name, value in weights.items() if name in names}
 
 
-def newest(checkpoints: Path) -> tuple[Path, State] | None:
-    """The newest whole checkpoint; None if there is none at all.
+def newest(checkpoints: Path) -> int | None:
+    """Step of the newest whole checkpoint; None if there is none at all. Reads all of it, once.
 
     Raises TrainingError when there are some and every one is damaged.
     """
@@ -108,12 +108,17 @@ def newest(checkpoints: Path) -> tuple[Path, State] | None:
         folder = folder_of(checkpoints, step)
         wrong = check_manifest(folder, None, lambda count: None)
         if wrong is None:
-            return folder, State(**json.loads((folder / STATE).read_text()))
+            return step
         log.warning("checkpoint is damaged; the one before it is taken", folder=str(folder), because=wrong)
         damaged.append(f"{folder} ({wrong})")
     if damaged:
         raise TrainingError(f"No checkpoint is whole: {', '.join(damaged)}. Start again with another run folder.")
     return None
+
+
+def state_of(folder: Path) -> State:
+    """Of a checkpoint that is whole."""
+    return State(**json.loads((folder / STATE).read_text()))
 
 
 def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

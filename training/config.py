@@ -5,12 +5,13 @@ A preset is a file in training/presets, `<stage>-<name>.yaml`; `jnana train <sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from model.presets import Fit
 from training.errors import Mistakes, TrainingError
@@ -43,6 +44,14 @@ class Optimizer(Section):
     eps: Annotated[float, Field(gt=0)] = 1e-8
     clip: Annotated[float, Field(gt=0)] | None = 1.0
     """Largest norm of the gradients; null: not clipped."""
+
+    # Checked field by field, here and below, not as a whole: what is wrong elsewhere is told at the same time.
+    @field_validator("min_lr")
+    @classmethod
+    def _below_lr(cls, value: float, given: ValidationInfo) -> float:
+        if value > given.data.get("lr", math.inf):
+            raise ValueError(f"must be at most lr ({given.data['lr']})")
+        return value
 
 
 class Batch(Section):
@@ -111,6 +120,14 @@ class Run(Section):
         """With `fastest` in place of the precision auto."""
         return self.model_copy(update={"precision": fastest}) if self.precision == "auto" else self
 
+    @field_validator("optimizer")
+    @classmethod
+    def _warms_up_in_time(cls, value: Optimizer, given: ValidationInfo) -> Optimizer:
+        steps = given.data.get("steps")
+        if steps is not None and value.warmup_steps >= steps:
+            raise ValueError(f"warmup_steps ({value.warmup_steps}) must be fewer than steps ({steps})")
+        return value
+
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.steps is None) == (self.epochs is None):
@@ -166,6 +183,8 @@ class Mindful(Run):
     """A stage that starts from a mind: a preset of `jnana models`."""
 
     model: Literal["pocket", "phi2"]
+    language: Path | None = None
+    """Folder of a language model, such as stage 0's artefact, in place of the preset's own."""
     data: TrainingData
     pictures: Pictures = Pictures()
     max_length: Positive
@@ -266,6 +285,14 @@ class Pretrain(Run):
     sequence_length: Positive
     """Tokens of an example."""
 
+    @field_validator("sequence_length")
+    @classmethod
+    def _has_positions(cls, value: int, given: ValidationInfo) -> int:
+        architecture = given.data.get("architecture")
+        if architecture is not None and value > architecture.max_position_embeddings:
+            raise ValueError(f"must be at most architecture.max_position_embeddings ({architecture.max_position_embeddings})")
+        return value
+
 
 STAGES: dict[Stage, type[Run]] = {"pretrain": Pretrain, "align": Align, "instruct": Instruct}
 
@@ -337,4 +364,6 @@ def _mistake(detail: Mapping[str, Any]) -> str:
     if detail["type"] == "extra_forbidden":
         return f"{where}: there is no such key"
     message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return f"{where}: {message}" if detail["type"] == "missing" else f"{where}: {message} (it is {detail['input']!r})"
+    if detail["type"] == "missing" or isinstance(detail["input"], dict):  # a whole section would bury what is said of it
+        return f"{where}: {message}"
+    return f"{where}: {message} (it is {detail['input']!r})"

@@ -207,7 +207,7 @@ def _buckets(run: History) -> Picture | None:
         having = [validation for validation in run.validations if name in validation.by_bucket]
         at = along.at(run, [validation.step for validation in having])
         curves.append(Curve(name, at, np.array([validation.by_bucket[name] for validation in having]), colour, "points"))
-    look = Look("Validation loss by kind", along.label, y_format=loss)
+    look = Look("Validation loss by length", along.label, y_format=loss)
     return Picture(look.name, "", along.label, (("", draw(curves, look)),), _readings(curves, loss), tuple(names))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class History:
         ordered = sorted([*(timed.time for group in (self.starts, self.steps, self.events) for timed in group), *last])
         begins = sorted(start.time for start in self.starts) or ordered[:1]
         total = sum(start.lost_seconds for start in self.starts)
-        for begin, following in zip(begins, [*begins[1:], float("inf")], strict=True):
+        for begin, following in pairwise([*begins, float("inf")]):
             total += max((time for time in ordered if begin <= time < following), default=begin) - begin
         return total
 

@@ -6,7 +6,6 @@ A step is a function of the weights, the seed and its number: batches (training/
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import threading
@@ -14,27 +13,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 import torch
 from accelerate import Accelerator
-from accelerate.utils import FullyShardedDataParallelPlugin, InitProcessGroupKwargs, set_seed
-from torch.distributed.fsdp import MixedPrecisionPolicy
+from accelerate.utils import set_seed
 
 from training import checkpoint
 from training.config import Run
 from training.errors import TrainingError
 from training.metrics import AnyMetric, Sample, Step, Validation
-from training.sampling import Sampler
+from training.resume import deciding, differing
+from training.sampling import Sampler, length_buckets
 from training.schedule import learning_rate
 from training.task import Batch, Facts, Task
 
-RANKS_WAIT = timedelta(hours=12)
-"""Before a rank takes the others for dead."""
 RECORDS_NAMED = 8
 """Of a batch whose loss is no number, in the message."""
 
@@ -62,8 +57,8 @@ class Loop:
         self._listen = listen if accelerator.is_main_process else _deaf
         self._peak_flops = peak_flops
         self._accelerator = accelerator
-        require_even_batches(run, accelerator.num_processes)
         self.steps = total_steps(run, len(task.train.lengths))
+        self._settings = deciding(run, accelerator.num_processes)
         self._sampler = Sampler(task.train.lengths, run.batch.size, seed=run.seed, order=task.order)
         module = task.module.to(accelerator.device)
         if run.compile:
@@ -85,14 +80,16 @@ class Loop:
 
         Raises TrainingError when it belongs to other data or other settings.
         """
-        found = checkpoint.newest(self._checkpoints)
-        if found is None:
+        found = checkpoint.newest(self._checkpoints) if self._accelerator.is_main_process else None
+        # One rank reads and judges all of it; two that saw different disks would go on from different steps.
+        step = int(self._sum(float(found or 0))[0])
+        if step == 0:
             return 0
-        folder, state = found
+        folder = checkpoint.folder_of(self._checkpoints, step)
+        state = checkpoint.state_of(folder)
         if state.fingerprint != self._task.fingerprint:
             raise TrainingError(f"The data changed since {folder} was written: put it back, or start with another run folder.")
-        if state.settings != deciding(self._run):
-            changed = ", ".join(differing(state.settings, deciding(self._run)))
+        if changed := "; ".join(differing(state.settings, self._settings)):
             raise TrainingError(
                 f"{folder} was made with other settings ({changed}): take those, or start with another run folder."
             )
@@ -198,13 +195,13 @@ class Loop:
         return float(self._accelerator.clip_grad_norm_(trained, math.inf if limit is None else limit))
 
     def _not_a_number(self, losses: torch.Tensor, what: str = "The loss") -> str:
-        """Names the records of the first micro-batch at fault; of this rank's, or of the whole step when others have it."""
+        """Names the records of the first micro-batch at fault, on whichever rank; of the whole step when no loss is."""
         chosen = self._sampler.batch(self._step)
-        size, rank, ranks = self._run.batch.micro, self._accelerator.process_index, self._accelerator.num_processes
-        for number, loss in enumerate(losses.tolist()):
+        size, ranks = self._run.batch.micro, self._accelerator.num_processes
+        everyones = self._accelerator.gather(losses).view(ranks, -1).T.flatten()  # in the order of the sampler's micro-batches
+        for number, loss in enumerate(everyones.tolist()):
             if not math.isfinite(loss):
-                start = (number * ranks + rank) * size
-                chosen = chosen[start : start + size]
+                chosen = chosen[number * size : (number + 1) * size]
                 break
         named = ", ".join(self._task.train.origin(example) for example in chosen[:RECORDS_NAMED])
         return (
@@ -226,18 +223,27 @@ class Loop:
         rank, ranks = self._accelerator.process_index, self._accelerator.num_processes
         count = min(self._run.validation.examples, len(self._task.validation.lengths))
         size = self._run.batch.micro
-        starts = list(range(0, count, size))
-        total = learnt = 0.0
+        buckets = length_buckets(self._task.validation.lengths[:count])
+        batches = [
+            (bucket, examples[start : start + size])
+            for bucket, examples in enumerate(buckets.values())
+            for start in range(0, len(examples), size)
+        ]
+        losses, learnt = [0.0] * len(buckets), [0.0] * len(buckets)
         # Every rank runs as often as every other one, or sharded models wait for each other; repeats count nothing.
-        for turn in range(math.ceil(len(starts) / ranks)):
+        for turn in range(math.ceil(len(batches) / ranks)):
             place = turn * ranks + rank
-            start = starts[min(place, len(starts) - 1)]
-            batch = self._task.validation.collate(range(start, min(start + size, count)))
+            bucket, examples = batches[min(place, len(batches) - 1)]
+            batch = self._task.validation.collate(examples)
             loss = float(self._module(**self._on_device(batch.inputs)))
-            if place < len(starts):
-                total, learnt = total + loss, learnt + batch.answer_tokens
-        total, learnt = self._sum(total, learnt)
-        self._listen(Validation(step=self._step, loss=total / max(learnt, 1)))
+            if place < len(batches):
+                losses[bucket] += loss
+                learnt[bucket] += batch.answer_tokens
+        sums = self._sum(*losses, *learnt)
+        losses, learnt = sums[: len(buckets)], sums[len(buckets) :]
+        means = {name: loss / labels for name, loss, labels in zip(buckets, losses, learnt, strict=True) if labels}
+        by_bucket = means if len(buckets) > 1 else {}
+        self._listen(Validation(step=self._step, loss=sum(losses) / max(sum(learnt), 1), by_bucket=by_bucket))
         # A sharded model cannot write on one rank alone.
         if self._run.validation.samples and self._accelerator.is_main_process and not self._run.fsdp:
             for one in self._task.samples(self._run.validation.samples):
@@ -245,7 +251,7 @@ class Loop:
                 self._listen(Sample(step=self._step, image=image, prompt=one.prompt, expected=one.expected, answer=one.answer))
 
     def _save(self) -> int:
-        state = checkpoint.State(self._step, self._tokens, self._answer_tokens, self._task.fingerprint, deciding(self._run))
+        state = checkpoint.State(self._step, self._tokens, self._answer_tokens, self._task.fingerprint, self._settings)
         checkpoint.save(
             self._checkpoints,
             state,
@@ -318,62 +324,9 @@ def _deaf(_metric: AnyMetric) -> None:
     """Ranks other than the main one have nobody to tell."""
 
 
-def new_accelerator(run: Run) -> Accelerator:
-    """Device and ranks as accelerate or torchrun set them up. Raises TrainingError for what this machine cannot do."""
-    has_cuda = torch.cuda.is_available()
-    if run.fsdp and not has_cuda:
-        raise TrainingError("fsdp shards a model over NVIDIA GPUs, and there is none here: set fsdp=false.")
-    plugin = None
-    if run.fsdp:
-        # Layer by layer: wrapped as a whole, every GPU would hold all weights at once. Losses and gradients stay fp32.
-        computed = torch.bfloat16 if run.precision == "bf16" else torch.float32
-        plugin = FullyShardedDataParallelPlugin(
-            fsdp_version=2,
-            reshard_after_forward=True,
-            auto_wrap_policy="transformer_based_wrap",
-            transformer_cls_names_to_wrap=["PhiDecoderLayer"],
-            mixed_precision_policy=MixedPrecisionPolicy(
-                param_dtype=computed, reduce_dtype=torch.float32, output_dtype=torch.float32
-            ),
-        )
-    mixed = "bf16" if run.precision == "bf16" else "no"
-    # Ranks wait while the main one looks at every picture, or writes a checkpoint of 33 GB.
-    patience = InitProcessGroupKwargs(timeout=RANKS_WAIT)
-    return Accelerator(cpu=not has_cuda, mixed_precision=mixed, fsdp_plugin=plugin, kwargs_handlers=[patience])
-
-
-def require_even_batches(run: Run, ranks: int) -> None:
-    """Raises TrainingError when a step's micro-batches cannot be shared evenly among the ranks."""
-    if run.batch.size % (run.batch.micro * ranks):
-        raise TrainingError(
-            f"batch.size ({run.batch.size}) must be a multiple of batch.micro ({run.batch.micro}) times the {ranks} processes."
-        )
-
-
 def total_steps(run: Run, examples: int) -> int:
     """Optimizer steps of a run; the last epoch is filled up to a whole batch."""
     return run.steps if run.steps is not None else max(1, math.ceil((run.epochs or 0) * examples / run.batch.size))
-
-
-MAY_CHANGE = frozenset(
-    {"steps", "epochs", "checkpoints", "validation", "threads", "workers", "loggers", "compile", "optimizer", "data", "start"}
-)
-"""Keys that decide nothing about what is learnt, that somebody changes knowing that they do (a lower learning rate after a loss
-that was no number), or whose content is in the task's fingerprint, wherever it lies."""
-SAVES_MEMORY = frozenset({"gradient_checkpointing"})
-"""The advice to a run that ran out of memory; with `batch.micro`."""
-
-
-def deciding(run: Run) -> str:
-    """What may not change when a run goes on, as text."""
-    left_out: dict[str, Any] = dict.fromkeys(MAY_CHANGE | SAVES_MEMORY, True)
-    return run.model_dump_json(exclude={**left_out, "batch": {"micro"}})
-
-
-def differing(before: str, now: str) -> list[str]:
-    """Keys that are not the same in two results of `deciding`."""
-    one, other = json.loads(before), json.loads(now)
-    return sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
 
 
 def _mixed(*numbers: int) -> int:

@@ -61,6 +61,7 @@ class Validation(Record):
     step: int
     loss: float
     by_bucket: dict[str, float] = {}
+    """Of examples of similar length, by the name `training.sampling.length_buckets` gives; empty: all are of one length."""
 
 
 class Sample(Record):

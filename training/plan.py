@@ -181,6 +181,8 @@ def _notes(run: Run, gpu: Gpu) -> Iterator[str]:
         yield f"The {gpu.name} has no bf16: it would be emulated, slower than its fp16 peak says."
     if run.precision == "fp32":
         yield "precision is fp32: a GPU reaches its peak in bf16 only (precision=bf16)."
+    if isinstance(run, Mindful) and run.language is not None:
+        yield f"Counted with {run.model}'s own language model, not the one in {run.language}."
     if run.fsdp and isinstance(run, Instruct) and run.quantize:
         yield "fsdp does not divide nf4 weights: each GPU holds them whole."
 

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, PhiConfig, PhiForCausalLM
 
-from model.files import appearing
+from model.files import appearing, write_manifest
 from training.config import Architecture, Pretrain
 from training.data.shards import TokenShards
 from training.errors import TrainingError
@@ -115,13 +115,14 @@ class PretrainTask:
             yield Written(None, asked, wanted, said)
 
     def save(self, folder: Path, facts: Facts, weights: Mapping[str, torch.Tensor] | None = None) -> None:
-        """A folder that transformers loads: weights, configuration and tokenizer."""
+        """A folder that transformers loads: weights, configuration and tokenizer. Stages 1 and 2 take it as `language`."""
         tokenizer = AutoTokenizer.from_pretrained(self._run.data.tokenizer, local_files_only=True)
         self._model.config.bos_token_id, self._model.config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
         with appearing(folder) as target:
             named = {name.removeprefix("model."): value for name, value in (weights or {}).items()}  # of NextTokenLoss
             self._model.save_pretrained(target, state_dict=named or None)
             tokenizer.save_pretrained(target)
+            write_manifest(target, {}, lambda count: None)
 
 
 def _data_file(shards: TokenShards, use: Literal["train", "validation"]) -> DataFile:

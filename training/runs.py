@@ -119,11 +119,13 @@ class Run:
     _metrics: TextIO | None = field(default=None, repr=False)
 
     @classmethod
-    def create(cls, folder: Path, config: RunConfig, info: RunInfo) -> Self:
-        """A new run, locked until `close`. Raises TrainingError: the folder is a run or in use, or cannot be written."""
+    def create(cls, folder: Path, config: RunConfig, info: RunInfo, lock: TextIO | None = None) -> Self:
+        """A new run, locked until `close`; `lock`: if the folder was `claimed` before.
+
+        Raises TrainingError: the folder is a run or in use, or cannot be written.
+        """
         with disk_explained(folder), contextlib.ExitStack() as undo:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = undo.enter_context(_locked(folder))
+            lock = undo.enter_context(lock or _lock(folder))
             _require_no_run(folder)
             write_whole(folder / METRICS, "")  # a process may have been killed before run.json was there
             write_whole(folder / CONFIG, dump(config))
@@ -145,11 +147,11 @@ class Run:
             raise TrainingError(f"{path} is damaged: {_first(error)}. Put a copy of it back.") from None
 
     @classmethod
-    def resume(cls, folder: Path) -> Self:
-        """A run to go on with, locked until `close`. Raises TrainingError: as `open`, or another process has it."""
+    def resume(cls, folder: Path, lock: TextIO | None = None) -> Self:
+        """A run to go on with, as `create` a new one. Raises TrainingError: as `open`, or another process has it."""
         run = cls.open(folder)
         with disk_explained(folder):
-            run._lock = _locked(folder)
+            run._lock = lock or _lock(folder)
         return run
 
     @property
@@ -297,8 +299,21 @@ def _commit() -> str | None:
     return done.stdout.strip() or None
 
 
-def _locked(folder: Path) -> TextIO:
-    """The lock, held until the stream is closed or the process dies; the holder's id stands in it."""
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[TextIO]:
+    """A folder for this process alone, made if it is not there: its lock, for `Run.create` or `Run.resume`.
+
+    Raises TrainingError: another process has it, or it cannot be written.
+    """
+    with disk_explained(folder):
+        lock = _lock(folder)
+    with lock:
+        yield lock
+
+
+def _lock(folder: Path) -> TextIO:
+    """Held until the stream is closed or the process dies; the holder's id stands in it."""
+    folder.mkdir(parents=True, exist_ok=True)
     stream = (folder / LOCK).open("a+")
     deadline = time.monotonic() + LOCK_SECONDS
     while True:

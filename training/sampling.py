@@ -14,6 +14,25 @@ BUCKET_BATCHES = 50
 """Batches that are cut from one sorted stretch of examples (LLaVA's and Hugging Face's group_by_length do the same)."""
 
 
+VALIDATION_BUCKETS = 4
+"""Stretches of length that the validation loss is told for: enough to see long examples fall behind, few enough to be calm."""
+
+
+def length_buckets(lengths: Sequence[int]) -> dict[str, list[int]]:
+    """Indices of examples by their length in tokens, shortest first, with names for people: at most VALIDATION_BUCKETS of about
+    as many examples each. Equal lengths are never parted, so when all are equal there is one."""
+    parts = np.arange(1, VALIDATION_BUCKETS + 1) / VALIDATION_BUCKETS
+    edges = np.unique(np.quantile(lengths, parts, method="inverted_cdf")).astype(int).tolist()
+    buckets: dict[str, list[int]] = {}
+    above = 0
+    for edge in edges:
+        name = f"{edge} tokens" if edge == above + 1 else f"{above + 1} to {edge} tokens" if above else f"up to {edge} tokens"
+        inside = [index for index, length in enumerate(lengths) if above < length <= edge]
+        buckets[name] = sorted(inside, key=lambda index: lengths[index])
+        above = edge
+    return buckets
+
+
 class Sampler:
     """Endless batches of indices: epoch after epoch, each example once an epoch; a batch may hold the end of one and the
     beginning of the next.

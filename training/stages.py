@@ -7,39 +7,42 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TextIO, TypeVar
 
 import structlog
 import torch
 from accelerate import Accelerator
 
 from model.files import sha256
-from model.presets import get_preset
 from model.progress import progress
 from model.settings import WorkerSettings, available_cores
 from model.weights import WeightsError
 from training import align, instruct
-from training.base import load_base, load_writer
+from training.base import Base, load_base, load_writer
 from training.config import STAGES, Align, Files, Instruct, Pretrain, Stage, TrainingData, find, load
 from training.config import Run as Configuration
 from training.data.captions import load_captions
 from training.data.conversations import load_conversations
+from training.data.features import FeatureCache
 from training.data.fingerprint import fingerprint
 from training.data.loading import pictures_of, without_unfit
 from training.data.records import Captioned, Conversation
 from training.data.validate import Measure
 from training.errors import TrainingError
-from training.hardware import fastest_precision, this_machine
+from training.hardware import this_machine
 from training.loggers import open_loggers
-from training.loop import Loop, deciding, differing, new_accelerator
+from training.loop import Loop
 from training.metrics import FINISHED, AnyMetric, End, Start, Validation
 from training.plan import out_of_memory
+from training.preflight import agreed, require_ready
 from training.pretrain import PretrainTask
 from training.progress import Progress
-from training.runs import ARTEFACT, CHECKPOINTS, CONFIG, INFO, DataFile, Hardware, Parameters, Run, RunInfo, software
+from training.ranks import new_accelerator, together
+from training.runs import ARTEFACT, CHECKPOINTS, INFO, DataFile, Hardware, Parameters, Run, RunInfo, claimed, software
 from training.task import Facts, Task
 
 FEATURES = Path("training") / "features"
@@ -57,36 +60,19 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
 
     Raises TrainingError.
     """
-    configuration = _settled(load(STAGES[stage], find(stage, preset), changes), folder)
-    _require_gpu(configuration)
-    accelerator = new_accelerator(configuration)
-    torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
-    try:
-        task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
-        return _train(configuration, task, data, preset, folder, accelerator)
-    except WeightsError as error:
-        raise TrainingError(str(error)) from error
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(out_of_memory(configuration, error)) from error
-    finally:
-        accelerator.end_training()
-
-
-def _settled(configuration: Configuration, folder: Path) -> Configuration:
-    """With the precision that the run in `folder` was begun in, wherever it goes on, or else with what is faster here."""
-    begun = folder / CONFIG
-    precision = load(type(configuration), begun).precision if begun.exists() else "auto"
-    return configuration.settled(fastest_precision() if precision == "auto" else precision)
-
-
-def _require_gpu(configuration: Configuration) -> None:
-    if not isinstance(configuration, Align | Instruct) or torch.cuda.is_available():
-        return
-    if get_preset(configuration.model).needs_cuda:
-        raise TrainingError(
-            f"{configuration.model} is trained on an NVIDIA GPU, and none was found here: use a machine that has one, or "
-            "`--set model=pocket` with the presets named pocket."
-        )
+    with together() as ranks:
+        configuration = agreed(load(STAGES[stage], find(stage, preset), changes), folder, ranks.num_processes)
+        require_ready(configuration)
+        accelerator = new_accelerator(configuration)
+        torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
+        try:
+            with claimed(folder) if accelerator.is_main_process else nullcontext() as lock:
+                task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
+                return _train(configuration, task, data, preset, folder, accelerator, lock)
+        except WeightsError as error:
+            raise TrainingError(str(error)) from error
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(out_of_memory(configuration, error)) from error
 
 
 def measure(configuration: Configuration) -> Measure | None:
@@ -118,21 +104,25 @@ def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad:
     home = WorkerSettings().home
     # One rank at a time converts weights and looks at new pictures; the others find them.
     with accelerator.main_process_first(), progress(plain_lines=accelerator.is_main_process) as bars:
-        base = load_base(configuration, home, accelerator.device, bars)
-        cache = base.cache(home / FEATURES)
         sets = (sources.train, sources.validation)
 
-        def looked_at(records: Sequence[Sequence[R]]) -> tuple[list[list[R]], str]:
-            """Those whose pictures are in the cache now, and the fingerprint of the data."""
+        def looked_at(base: Base, records: Sequence[Sequence[R]]) -> tuple[FeatureCache, list[list[R]], str]:
+            """The cache with the records' pictures, those that it has, and the fingerprint of the data."""
+            cache = base.cache(home / FEATURES)
             pictures = [path for part in records for record in part for path in pictures_of(record)]
             unfit = cache.fill(pictures, base.look, partial(bars, "Looking at pictures"))
-            return without_unfit(records, unfit, skip_bad=skip_bad), fingerprint([*sets[0], *sets[1]], unfit)
+            return cache, without_unfit(records, unfit, skip_bad=skip_bad), fingerprint([*sets[0], *sets[1]], unfit)
 
+        # Records before the model: a bad one is told in seconds.
         if isinstance(configuration, Align):
-            captioned, data = looked_at([load_captions(files, skip_bad=skip_bad) for files in sets])
+            captioned = [load_captions(files, skip_bad=skip_bad) for files in sets]
+            base = load_base(configuration, home, accelerator.device, bars)
+            cache, captioned, data = looked_at(base, captioned)
             task = align.build(configuration, base, cache, captioned[0], captioned[1], data, bars)
             return task, _data_files(sources, captioned)
-        talks, data = looked_at([load_conversations(files, skip_bad=skip_bad) for files in sets])
+        talks = [load_conversations(files, skip_bad=skip_bad) for files in sets]
+        base = load_base(configuration, home, accelerator.device, bars)
+        cache, talks, data = looked_at(base, talks)
         task = instruct.build(configuration, base, cache, talks[0], talks[1], data, bars)
         return task, _data_files(sources, talks)
 
@@ -161,14 +151,22 @@ def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Co
 
 
 def _train(
-    configuration: Configuration, task: Task, data: tuple[DataFile, ...], preset: str, folder: Path, accelerator: Accelerator
+    configuration: Configuration,
+    task: Task,
+    data: tuple[DataFile, ...],
+    preset: str,
+    folder: Path,
+    accelerator: Accelerator,
+    lock: TextIO | None,
 ) -> str:
+    """`lock`: of the folder, on the main rank."""
     hardware = this_machine(accelerator.num_processes, precision=configuration.computes_in)
     with contextlib.ExitStack() as stack:
         listener = _Listener()
         loop = Loop(configuration, task, folder / CHECKPOINTS, accelerator, listener, hardware.peak_flops)
-        if accelerator.is_main_process:
-            listener.run = stack.enter_context(_open_run(folder, configuration, task, data, preset, loop.steps, hardware))
+        if lock is not None:
+            info = _info(folder, configuration, task, data, preset, loop.steps, hardware)
+            listener.run = stack.enter_context(_open_run(folder, configuration, info, lock))
         accelerator.wait_for_everyone()
         done = loop.resume()
         if listener.run is not None:
@@ -207,7 +205,15 @@ class _Listener:
             self.progress(metric)
 
 
-def _open_run(
+def _open_run(folder: Path, configuration: Configuration, info: RunInfo, lock: TextIO) -> Run:
+    if not (folder / INFO).exists():
+        return Run.create(folder, configuration, info, lock)
+    run = Run.resume(folder, lock)
+    run.update(configuration, info.model_copy(update={"started": run.info.started}))
+    return run
+
+
+def _info(
     folder: Path,
     configuration: Configuration,
     task: Task,
@@ -215,9 +221,9 @@ def _open_run(
     preset: str,
     steps: int,
     hardware: Hardware,
-) -> Run:
+) -> RunInfo:
     parameters = list(task.module.parameters())
-    info = RunInfo(
+    return RunInfo(
         stage=configuration.stage,
         name=folder.name,
         started=datetime.now(UTC),
@@ -232,17 +238,3 @@ def _open_run(
         ),
         fingerprint=task.fingerprint,
     )
-    if not (folder / INFO).exists():
-        return Run.create(folder, configuration, info)
-    run = Run.resume(folder)
-    with contextlib.ExitStack() as undo:
-        undo.callback(run.close)
-        before = load(STAGES[run.info.stage], folder / CONFIG)
-        changed = ["stage"] if run.info.stage != configuration.stage else differing(deciding(before), deciding(configuration))
-        if changed:
-            raise TrainingError(
-                f"{folder} is a run with other settings ({', '.join(changed)}): take those, or name another folder."
-            )
-        run.update(configuration, info.model_copy(update={"started": run.info.started}))
-        undo.pop_all()
-    return run

@@ -11,11 +11,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from transformers import CLIPVisionModel, PhiConfig, PhiForCausalLM
 
+from model.files import check_manifest, write_manifest
 from model.mind import Message, Mind
 from model.presets import PHI2, POCKET, Part, get_preset
 from model.settings import WorkerSettings
 from model.sight import Picture
-from model.weights import WeightsError, prepare, pull, state
+from model.weights import PreparedWeights, WeightsError, prepare, pull, state
 from model.worker import load_parts
 from tests.model import tiny
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
@@ -53,6 +54,16 @@ def test_local_folders_become_a_ready_preset(local: dict[Part, Path], tmp_path: 
     assert (ready.language / "model.safetensors").is_file()
     assert not (ready.language / "README.md").exists()
     assert prepare(PHI2, home, quiet) == ready
+
+
+def test_a_folder_that_training_made_stays_as_it_is(local: dict[Part, Path], tmp_path: Path) -> None:
+    """It has a manifest of its own; files are taken over as links."""
+    write_manifest(local["language"], {}, lambda count: None)
+    ready = pull(PHI2, tmp_path / "home", local, quiet)
+    assert check_manifest(local["language"], None, lambda count: None) is None
+    assert check_manifest(ready.language, None, lambda count: None) is None
+    made = PreparedWeights(local["language"], local["tower"], local["speech"])
+    assert ready.sha256("language") == made.sha256("language")  # an adapter made on the one fits the other
 
 
 def test_pickled_weights_become_safetensors(local: dict[Part, Path], tmp_path: Path) -> None:

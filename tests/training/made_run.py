@@ -120,7 +120,7 @@ def make_run(
             run.append(step(number, floor=floor, start=start, seed=seed))
             if number % (steps // 4) == 0:
                 loss = floor + 0.1 + (start - floor) * math.exp(-number / 60)
-                by_bucket = {"captions": loss - 0.1, "emoji": loss + 0.2}
+                by_bucket = {"up to 40 tokens": loss - 0.1, "41 to 96 tokens": loss + 0.2}
                 run.append(Validation(step=number, loss=loss, by_bucket=by_bucket))
                 for picture in pictures or (None,):
                     run.append(

@@ -100,8 +100,8 @@ def test_loggers_hear_what_they_understand_and_are_closed() -> None:
 
 def test_values_by_bucket_are_told_apart() -> None:
     heard = Heard()
-    forward(Validation(step=7, loss=2.0, by_bucket={"emoji": 3.0}), [heard])
-    assert heard.values == [(7, {"validation/loss": 2.0, "validation/loss emoji": 3.0})]
+    forward(Validation(step=7, loss=2.0, by_bucket={"up to 40 tokens": 3.0}), [heard])
+    assert heard.values == [(7, {"validation/loss": 2.0, "validation/loss up to 40 tokens": 3.0})]
 
 
 def test_logger_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def test_page_shows_curves_cost_and_what_differs_from_the_preset(page: Path) -> 
         "Waiting for data",
         "Memory",
         "MFU",
-        "Validation loss by kind",
+        "Validation loss by length",
     ):
         assert f'aria-label="{title}"' in text
     assert text.count("aria-label=&#34;loss") + text.count('aria-label="loss') == 4  # wide and narrow, linear and logarithmic

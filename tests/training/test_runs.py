@@ -42,7 +42,7 @@ def test_what_is_written_is_read_back(run: Run) -> None:
         Start(step=0, time=BEGAN),
         step(1),
         Step.model_validate(step(2).model_dump() | {"mfu": None, "memory_bytes": None}),
-        Validation(step=2, loss=3.5, by_bucket={"emoji": 4.0}),
+        Validation(step=2, loss=3.5, by_bucket={"up to 40 tokens": 4.0}),
         Sample(step=2, image="a.jpg", prompt="What?\nWhere?", expected="ein Bär", answer="\u2028"),
         Event(step=2, time=BEGAN, text="slower"),
         End(step=2, time=BEGAN, reason=FINISHED),
@@ -171,6 +171,10 @@ def test_history_counts_steps_once_and_lost_work_as_time(tmp_path: Path) -> None
     assert found.steps[-1].loss == 1.0
     assert found.working_seconds == 20 + 15 + 7
     assert found.state == "stopped"
+
+
+def test_a_run_that_was_killed_before_its_first_line_took_no_time(run: Run) -> None:
+    assert read(run.folder).working_seconds == 0
 
 
 def test_finished_run_has_ended(tmp_path: Path) -> None:

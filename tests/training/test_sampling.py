@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from training.config import Optimizer
-from training.sampling import Order, Sampler
+from training.sampling import Order, Sampler, length_buckets
 from training.schedule import learning_rate
 
 
@@ -50,3 +50,13 @@ def test_the_learning_rate_climbs_and_falls_to_its_end() -> None:
     assert rates[9] == rates[10] == pytest.approx(1e-3)
     assert rates[-1] == pytest.approx(1e-4)
     assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_length_buckets_part_examples_into_quarters_but_never_equal_lengths() -> None:
+    lengths = [9, 30, 12, 41, 10, 30, 30, 30]
+    assert length_buckets(lengths) == {
+        "up to 10 tokens": [0, 4],
+        "11 to 30 tokens": [2, 1, 5, 6, 7],
+        "31 to 41 tokens": [3],
+    }
+    assert length_buckets([64] * 9) == {"up to 64 tokens": list(range(9))}

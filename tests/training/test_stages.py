@@ -11,12 +11,13 @@ from structlog.testing import capture_logs
 from benchmarks.original_stage1 import per_token_loss
 from tests.training import minds
 from tests.training.toy import Heard
-from training.base import Base, load_base
+from training.base import Base
 from training.config import Run
 from training.data.features import FeatureCache
 from training.errors import TrainingError
-from training.loop import Loop, new_accelerator
+from training.loop import Loop
 from training.mind_task import MindTask
+from training.ranks import new_accelerator
 from training.stages import prepare
 from training.task import IGNORE
 
@@ -167,13 +168,6 @@ def test_a_batch_without_any_picture_trains(tmp_path: Path) -> None:
     batch = task.train.collate([6])
     assert "vision_features" not in batch.inputs
     task.module(**batch.inputs).backward()
-
-
-def test_stage_two_needs_a_projector_that_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = minds.base()
-    monkeypatch.setattr("training.base.load_writer", lambda *run: (made.preset, made.weights, made.writer))
-    with pytest.raises(TrainingError, match="Stage 2 needs a trained projector"):
-        load_base(minds.instruct(), tmp_path, torch.device("cpu"), lambda what, done, total: None)
 
 
 @pytest.mark.parametrize("stage", TASKS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from model.weights import PreparedWeights
 from tests.training import minds
 
 ROOT = Path(__file__).parents[2]
@@ -81,22 +82,32 @@ def test_stage_two_starts_from_stage_one(pocket_home: Path, captions: Path, talk
 
 
 @pytest.mark.pocket
-def test_stage_zero_from_text_to_a_model(pocket_home: Path, tmp_path: Path) -> None:
+def test_stage_zero_from_text_to_a_model_that_learns_to_see(pocket_home: Path, captions: Path, tmp_path: Path) -> None:
     tokenizer, text = pocket_home / "models" / "pocket" / "language", tmp_path / "text"
     for number in range(8):
         (tmp_path / f"{number}.txt").write_text(f"Chapter {number}. " + "All happy families are alike. " * 60)
     sources = [str(path) for path in sorted(tmp_path.glob("*.txt"))]
-    made = jnana(
+    packed = jnana(
         tmp_path, "data", "tokenize", *sources, "--tokenizer", str(tokenizer), "--to", str(text), "--validation", "0.3"
     )
-    assert made.returncode == 0, made.stderr
+    assert packed.returncode == 0, packed.stderr
     where = {"train": text / "train", "validation": text / "validation", "tokenizer": tokenizer}
     changes = [part for key, path in where.items() for part in ("--set", f"data.{key}={path}")]
-    done = jnana(tmp_path, "train", "pretrain", "smoke", "--to", str(tmp_path / "run"), *changes, "--set", "threads=1")
+    changes += ["--set", "threads=1", "--set", "architecture.max_position_embeddings=256"]
+    done = jnana(tmp_path, "train", "pretrain", "smoke", "--to", str(tmp_path / "run"), *changes)
     assert done.returncode == 0, done.stderr
-    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
-        path.name for path in (tmp_path / "run" / "artefact").iterdir()
-    }
+    made = tmp_path / "run" / "artefact"
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {path.name for path in made.iterdir()}
+
+    aligned = tmp_path / "aligned"
+    language = ["--set", f"language={made}"]
+    done = jnana(pocket_home, "train", "align", "smoke", "--to", str(aligned), *data("captions", captions), *language)
+    assert done.returncode == 0, done.stderr
+    base = json.loads((aligned / "artefact" / "card.json").read_text())["base"]
+    assert (base["name"], base["sha256"]) == (str(made), PreparedWeights(made, made, made).sha256("language"))
+    refused = jnana(pocket_home, "adapters", "check", str(aligned / "artefact"))
+    assert refused.returncode == 3
+    assert f"was made for the language model {made}" in refused.stdout + refused.stderr
 
 
 def test_mistakes_are_told_all_at_once_and_nothing_begins(tmp_path: Path) -> None:

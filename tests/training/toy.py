@@ -25,7 +25,7 @@ RUN: dict[str, Any] = {
     "data": {"train": [{"format": "captions", "file": "a"}], "validation": [{"format": "captions", "file": "b"}]},
     "steps": 6,
     "batch": {"size": 8, "micro": 2},
-    "optimizer": {"lr": 1e-2, "warmup_steps": 2, "weight_decay": 0.1},
+    "optimizer": {"lr": 1e-2, "warmup_steps": 1, "weight_decay": 0.1},
     "checkpoints": {"every": 2},
     "validation": {"every": 3, "examples": 5, "samples": 1},
 }

@@ -1,0 +1,39 @@
+"""Settings that contradict each other are told before anything is spent, all at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.training.made_run import ALIGN, PRETRAIN
+from training.config import Align, Pretrain, dump, load
+from training.errors import Mistakes
+
+
+def mistakes(tmp_path: Path, kind: type[Align | Pretrain], values: dict[str, object], *changes: str) -> tuple[str, ...]:
+    (tmp_path / "run.yaml").write_text(dump(kind.model_validate(values)))
+    with pytest.raises(Mistakes) as told:
+        load(kind, tmp_path / "run.yaml", changes)
+    return told.value.mistakes
+
+
+def test_contradictions_are_told_together_with_what_else_is_wrong(tmp_path: Path) -> None:
+    changes = ("optimizer.warmup_steps=525", "sequence_length=4096", "batch.size=33", "speed=1")
+    assert sorted(mistakes(tmp_path, Pretrain, PRETRAIN, *changes)) == [
+        "batch: size (33) must be a multiple of micro (8)",
+        "optimizer: warmup_steps (525) must be fewer than steps (525)",
+        "sequence_length: must be at most architecture.max_position_embeddings (2048) (it is 4096)",
+        "speed: there is no such key",
+    ]
+
+
+def test_the_learning_rate_never_ends_above_where_it_begins(tmp_path: Path) -> None:
+    told = mistakes(tmp_path, Align, ALIGN, "optimizer.min_lr=0.01", "epochs=2")
+    assert told == ("optimizer.min_lr: must be at most lr (0.001) (it is 0.01)",)
+
+
+def test_a_warm_up_has_room_in_epochs_that_nobody_counted(tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(dump(Align.model_validate(ALIGN)))
+    changes = ("optimizer.warmup_steps=5000", "steps=null", "epochs=1")
+    assert load(Align, tmp_path / "run.yaml", changes).optimizer.warmup_steps == 5000

@@ -1,0 +1,68 @@
+"""Two processes that train together, as torchrun starts them (gloo on the CPU)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.toy import Heard, Toy, run
+from training import checkpoint
+from training.errors import TrainingError
+from training.loop import Loop
+from training.ranks import new_accelerator, require_even_batches
+
+ROOT = Path(__file__).parents[2]
+HANG_SECONDS = 600
+"""Far beyond what the toy takes: a test that hangs fails."""
+
+
+def launch(folder: Path, ranks: int, *arguments: str) -> tuple[int, list[str]]:
+    """torchrun's exit code, and what each rank wrote."""
+    logs = folder / f"logs-{len(list(folder.glob('logs-*')))}"
+    how = ["--standalone", f"--nproc-per-node={ranks}", "--redirects=3", f"--log-dir={logs}"]
+    command = [sys.executable, "-m", "torch.distributed.run", *how, "-m", "tests.training.toy_run", str(folder), *arguments]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, check=False, env=env, cwd=ROOT, timeout=HANG_SECONDS)
+    written = [sorted(logs.glob(f"*/*/{rank}/*.log")) for rank in range(ranks)]
+    return done.returncode, ["".join(path.read_text() for path in paths) for paths in written]
+
+
+def test_two_processes_learn_what_one_does_with_the_same_batch(tmp_path: Path) -> None:
+    outputs = []
+    for ranks in (1, 2):
+        folder = tmp_path / str(ranks)
+        folder.mkdir()
+        for stop_after in (4, 6):  # stopped after four steps, and started again from the second: the fourth was damaged
+            code, written = launch(folder, ranks, str(stop_after))
+            assert code == 0, written
+            if stop_after == 4:
+                (checkpoint.folder_of(folder / "checkpoints", 4) / checkpoint.OPTIMIZER).write_bytes(b"")
+        assert [line for line in written[0].splitlines() if line.isdigit()] == ["3", "4", "5", "6"]
+        assert ["checkpoint is damaged" in text for text in written] == [True, False][:ranks]  # one rank looks, for all
+        outputs.append(torch.load(folder / "weights.pt", weights_only=True))
+    assert outputs[0].keys() == outputs[1].keys()
+    for name, value in outputs[0].items():
+        torch.testing.assert_close(value, outputs[1][name], rtol=1e-5, atol=1e-6)
+
+    with pytest.raises(TrainingError, match=r"made with other settings \(processes: begun with 2, now 1\)"):
+        Loop(run(), Toy(), tmp_path / "2" / "checkpoints", new_accelerator(run()), Heard()).resume()
+
+
+def test_one_rank_that_fails_is_all_that_is_heard(tmp_path: Path) -> None:
+    """One rank meets a bad record, the other waits for it in the middle of a step."""
+    code, written = launch(tmp_path, 2, "0", "--bad")
+    assert code == 1
+    words = [line for text in written for line in text.splitlines() if not line.isdigit()]  # the main rank counts steps
+    assert words == ["points.csv, record 12 is bad: repair it."]
+
+
+def test_a_batch_that_cannot_be_shared_is_told() -> None:
+    with pytest.raises(TrainingError, match=r"batch.size \(8\) must be a multiple of batch.micro \(2\) times the 3 processes"):
+        require_even_batches(run(), 3)
+    with pytest.raises(ValueError, match="multiple of micro"):
+        run(batch={"size": 8, "micro": 3})

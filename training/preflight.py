@@ -1,0 +1,69 @@
+"""What can be held against a run before anything is loaded: phi-2 takes minutes to load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from model.adapters import PROJECTOR
+from model.files import MANIFEST
+from model.presets import get_preset
+from training.config import STAGES, Align, Instruct, Run, TrainingData, load
+from training.data.reading import readable
+from training.errors import Mistakes, TrainingError
+from training.hardware import fastest_precision
+from training.resume import deciding, differing
+from training.runs import CONFIG, INFO
+from training.runs import Run as RunFolder
+
+
+def agreed(run: Run, folder: Path, processes: int) -> Run:
+    """In the precision that the run in `folder` was begun in, wherever it goes on; of a new one, in what is faster here.
+
+    Raises TrainingError: the run in `folder` has other settings, or another number of processes.
+    """
+    if not (folder / INFO).exists():
+        return run.settled(fastest_precision())
+    info = RunFolder.open(folder).info
+    if info.stage != run.stage:
+        raise TrainingError(f"{folder} is a run of the stage {info.stage}, not {run.stage}: name another folder.")
+    begun = load(STAGES[info.stage], folder / CONFIG)
+    run = run.settled(begun.computes_in)
+    if changed := "; ".join(differing(deciding(begun, info.hardware.devices), deciding(run, processes))):
+        raise TrainingError(f"{folder} is a run with other settings ({changed}): take those, or name another folder.")
+    return run
+
+
+def require_ready(run: Run) -> None:
+    """Raises Mistakes: all that this machine or its disk lacks. Stage 0 opens its data itself, before its model is made."""
+    if isinstance(run, Align | Instruct) and (missing := [*_machine(run), *_networks(run), *_files(run.data)]):
+        raise Mistakes("The run cannot begin:", missing)
+
+
+def _machine(run: Align | Instruct) -> Iterator[str]:
+    if get_preset(run.model).needs_cuda and not torch.cuda.is_available():
+        yield (
+            f"{run.model} is trained on an NVIDIA GPU, and none was found here: use a machine that has one, or "
+            "`--set model=pocket` with the presets named pocket."
+        )
+
+
+def _networks(run: Align | Instruct) -> Iterator[str]:
+    if run.language is not None and not (run.language / MANIFEST).is_file():
+        yield f"There is no language model in {run.language}: language is the artefact of a stage 0."
+    if isinstance(run, Instruct) and (run.start is None or not (run.start / PROJECTOR).is_file()):
+        where = "" if run.start is None else f", and {run.start} has none"
+        yield f"Stage 2 needs a trained projector{where}: --set start=RUN/artefact of a stage 1."
+
+
+def _files(data: TrainingData) -> Iterator[str]:
+    for source in dict.fromkeys((*data.train, *data.validation)):
+        try:
+            with readable(source.file), source.file.open("rb"):
+                pass
+        except TrainingError as error:
+            yield str(error)
+        if source.images is not None and not source.images.is_dir():
+            yield f"There is no folder {source.images} with the pictures of {source.file}."

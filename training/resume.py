@@ -1,0 +1,40 @@
+"""What may be another when a run goes on, and what may not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from training.config import Run
+from training.history import flat
+
+MAY_CHANGE = frozenset(
+    {"steps", "epochs", "optimizer", "checkpoints", "validation", "threads", "workers", "loggers", "compile"}
+    | {"data", "start", "language"}
+)
+"""Keys that decide nothing about what is learnt, that somebody changes knowing that they do (a lower learning rate after a loss
+that was no number), or whose content is in the task's fingerprint, wherever it lies."""
+SAVES_MEMORY = frozenset({"gradient_checkpointing"})
+"""The advice to a run that ran out of memory; with `batch.micro`."""
+
+
+PROCESSES = "processes"
+
+
+def deciding(run: Run, processes: int) -> str:
+    """What may not change when a run goes on, as JSON.
+
+    `processes`: each draws random numbers of its own and sums the gradients of its own micro-batches, so with more or fewer of
+    them the same step learns something else.
+    """
+    left_out: dict[str, Any] = dict.fromkeys(MAY_CHANGE | SAVES_MEMORY, True)
+    values = run.model_dump(mode="json", exclude={**left_out, "batch": {"micro"}})
+    return json.dumps({**values, PROCESSES: processes})
+
+
+def differing(before: str, now: str) -> list[str]:
+    """Keys that are not the same in two results of `deciding`, with what they were and are."""
+    # Before the number of processes was written down, there was one.
+    one, other = (flat({PROCESSES: 1, **json.loads(text)}) for text in (before, now))
+    changed = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return [f"{key}: begun with {one.get(key)}, now {other.get(key)}" for key in changed]
