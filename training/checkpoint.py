@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class State:
+class TrainingState:
     """What a run needs to go on as if nothing had happened, besides weights: all else follows from seed and step."""
 
     step: int
@@ -63,7 +63,7 @@ def steps(checkpoints: Path) -> list[int]:
 
 
 def save(
-    checkpoints: Path, state: State, model: nn.Module, optimizer: torch.optim.Optimizer, *, keep: int, is_main: bool
+    checkpoints: Path, state: TrainingState, model: nn.Module, optimizer: torch.optim.Optimizer, *, keep: int, is_main: bool
 ) -> None:
     """Write a checkpoint and delete older ones than the newest `keep`. All ranks call this; the main one writes.
 
@@ -116,9 +116,9 @@ def newest(checkpoints: Path) -> int | None:
     return None
 
 
-def state_of(folder: Path) -> State:
+def state_of(folder: Path) -> TrainingState:
     """Of a checkpoint that is whole."""
-    return State(**json.loads((folder / STATE).read_text()))
+    return TrainingState(**json.loads((folder / STATE).read_text()))
 
 
 def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:

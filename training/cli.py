@@ -87,7 +87,7 @@ def _logs() -> None:
 
 StageName = Annotated[Stage, typer.Argument(help="pretrain, align or instruct.")]
 Preset = Annotated[str, typer.Argument(help="A preset's name, or the path of a .yaml file.")]
-RunFolder = Annotated[Path, typer.Option("--to", help="Folder of the run; one that was begun there goes on.")]
+RunOption = Annotated[Path, typer.Option("--to", help="Folder of the run; one that was begun there goes on.")]
 Changes = Annotated[list[str] | None, typer.Option("--set", help="key.sub=value, over the preset's; may be repeated.")]
 SkipBad = Annotated[bool, typer.Option(help="Leave out records that cannot be trained on, instead of refusing to start.")]
 
@@ -252,19 +252,19 @@ def list_runs(
 
 
 @train.command()
-def pretrain(preset: Preset, run: RunFolder, changes: Changes = None) -> None:
+def pretrain(preset: Preset, run: RunOption, changes: Changes = None) -> None:
     """Stage 0: phi-2's architecture, or a smaller one, from random weights on packed text."""
     _train("pretrain", preset, changes, run, skip_bad=False)
 
 
 @train.command()
-def align(preset: Preset, run: RunFolder, changes: Changes = None, skip_bad: SkipBad = False) -> None:
+def align(preset: Preset, run: RunOption, changes: Changes = None, skip_bad: SkipBad = False) -> None:
     """Stage 1: the projector alone, on captions."""
     _train("align", preset, changes, run, skip_bad=skip_bad)
 
 
 @train.command()
-def instruct(preset: Preset, run: RunFolder, changes: Changes = None, skip_bad: SkipBad = False) -> None:
+def instruct(preset: Preset, run: RunOption, changes: Changes = None, skip_bad: SkipBad = False) -> None:
     """Stage 2: LoRA on the language model, and the projector, on conversations."""
     _train("instruct", preset, changes, run, skip_bad=skip_bad)
 

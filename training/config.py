@@ -83,7 +83,7 @@ class Validation(Section):
     """Answers written out each time, for the report."""
 
 
-class Run(Section):
+class RunConfig(Section):
     """What all stages have in common."""
 
     stage: Stage
@@ -179,7 +179,7 @@ class TrainingData(Section):
     validation: Annotated[tuple[Files, ...], Field(min_length=1)]
 
 
-class Mindful(Run):
+class MultimodalConfig(RunConfig):
     """A stage that starts from a mind: a preset of `jnana models`."""
 
     model: Literal["pocket", "phi2"]
@@ -203,7 +203,7 @@ class Mindful(Run):
         return self
 
 
-class Align(Mindful):
+class Align(MultimodalConfig):
     """Stage 1."""
 
     stage: Literal["align"]
@@ -230,7 +230,7 @@ class Lora(Section):
     dora: bool = False
 
 
-class Instruct(Mindful):
+class Instruct(MultimodalConfig):
     """Stage 2."""
 
     stage: Literal["instruct"]
@@ -274,7 +274,7 @@ class Shards(Section):
     """Folder of the tokenizer that the shards must have been made with."""
 
 
-class Pretrain(Run):
+class Pretrain(RunConfig):
     """Stage 0."""
 
     stage: Literal["pretrain"]
@@ -294,9 +294,9 @@ class Pretrain(Run):
         return value
 
 
-STAGES: dict[Stage, type[Run]] = {"pretrain": Pretrain, "align": Align, "instruct": Instruct}
+STAGES: dict[Stage, type[RunConfig]] = {"pretrain": Pretrain, "align": Align, "instruct": Instruct}
 
-R = TypeVar("R", bound=Run)
+R = TypeVar("R", bound=RunConfig)
 
 
 def preset_names(stage: Stage) -> list[str]:
@@ -337,7 +337,7 @@ def load(kind: type[R], path: Path, changes: Sequence[str] = ()) -> R:
         raise Mistakes(f"The configuration {path} needs a change:", [_mistake(detail) for detail in error.errors()]) from None
 
 
-def dump(run: Run) -> str:
+def dump(run: RunConfig) -> str:
     """A configuration as YAML that `load` reads again."""
     return yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.metrics import FINISHED, End, Event, Sample, Start, Step, Validation
-from training.runs import Run, RunInfo, State
+from training.runs import RunFolder, RunInfo, RunState
 
 Array = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class History:
     folder: Path
     info: RunInfo
     config: dict[str, Any]
-    state: State
+    state: RunState
     steps: tuple[Step, ...]
     validations: tuple[Validation, ...]
     samples: tuple[Sample, ...]
@@ -89,7 +89,7 @@ class History:
 
 def read(folder: Path) -> History:
     """Read a run, whether or not it is still running. Raises TrainingError: it is none, or damaged."""
-    run = Run.open(folder)
+    run = RunFolder.open(folder)
     running = run.is_running()
     steps: dict[int, Step] = {}
     validations: dict[int, Validation] = {}

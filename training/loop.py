@@ -22,7 +22,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from training import checkpoint
-from training.config import Run
+from training.config import RunConfig
 from training.errors import TrainingError
 from training.metrics import AnyMetric, Sample, Step, Validation
 from training.resume import deciding, differing
@@ -44,7 +44,7 @@ class Loop:
 
     def __init__(
         self,
-        run: Run,
+        run: RunConfig,
         task: Task,
         checkpoints: Path,
         accelerator: Accelerator,
@@ -54,7 +54,7 @@ class Loop:
         self._run = run
         self._task = task
         self._checkpoints = checkpoints
-        self._listen = listen if accelerator.is_main_process else _deaf
+        self._listen = listen if accelerator.is_main_process else _ignore
         self._peak_flops = peak_flops
         self._accelerator = accelerator
         self.steps = total_steps(run, len(task.train.lengths))
@@ -101,7 +101,7 @@ class Loop:
 
     def train(self) -> str:
         """Until all steps are done ("finished") or the process is asked to end ("stopped"); a checkpoint is there then."""
-        with self._stopping_in_order(), _Ahead(self._batches(), self._run.workers) as batches:
+        with self._stopping_in_order(), _Prefetcher(self._batches(), self._run.workers) as batches:
             saved = self._step
             while self._step < self.steps and not self._asked_to_stop():
                 self._one_step(batches)
@@ -134,7 +134,7 @@ class Loop:
     def _collate(self, micros: Sequence[Sequence[int]]) -> list[Batch]:
         return [self._task.train.collate(micro) for micro in micros]
 
-    def _one_step(self, batches: _Ahead) -> None:
+    def _one_step(self, batches: _Prefetcher) -> None:
         started = time.perf_counter()
         micros = next(batches)
         waited = time.perf_counter() - started
@@ -251,7 +251,7 @@ class Loop:
                 self._listen(Sample(step=self._step, image=image, prompt=one.prompt, expected=one.expected, answer=one.answer))
 
     def _save(self) -> int:
-        state = checkpoint.State(self._step, self._tokens, self._answer_tokens, self._task.fingerprint, self._settings)
+        state = checkpoint.TrainingState(self._step, self._tokens, self._answer_tokens, self._task.fingerprint, self._settings)
         checkpoint.save(
             self._checkpoints,
             state,
@@ -296,7 +296,7 @@ class Loop:
                 signal.signal(number, handler)
 
 
-class _Ahead:
+class _Prefetcher:
     """Makes batches a little before they are needed, on threads; without any, when they are needed."""
 
     def __init__(self, work: Iterator[Callable[[], list[Batch]]], workers: int) -> None:
@@ -305,7 +305,7 @@ class _Ahead:
         self._ready: list[Future[list[Batch]]] = []
         self._ahead = workers + 1
 
-    def __enter__(self) -> _Ahead:
+    def __enter__(self) -> _Prefetcher:
         return self
 
     def __next__(self) -> list[Batch]:
@@ -320,11 +320,11 @@ class _Ahead:
             self._threads.shutdown(cancel_futures=True)
 
 
-def _deaf(_metric: AnyMetric) -> None:
+def _ignore(_metric: AnyMetric) -> None:
     """Ranks other than the main one have nobody to tell."""
 
 
-def total_steps(run: Run, examples: int) -> int:
+def total_steps(run: RunConfig, examples: int) -> int:
     """Optimizer steps of a run; the last epoch is filled up to a whole batch."""
     return run.steps if run.steps is not None else max(1, math.ceil((run.epochs or 0) * examples / run.batch.size))
 

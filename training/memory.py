@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from training.config import Instruct, Lora, Mindful, Pretrain, Run
+from training.config import Instruct, Lora, MultimodalConfig, Pretrain, RunConfig
 from training.flops import MINDS, LanguageShape
 
 NF4_BITS = 4.127
@@ -49,7 +49,7 @@ class _Parts:
     frozen: tuple[Item, ...]
 
 
-def memory(run: Run, gpus: int = 1) -> tuple[Item, ...]:
+def memory(run: RunConfig, gpus: int = 1) -> tuple[Item, ...]:
     """Bytes on each of `gpus` devices, at the longest micro-batch that the configuration allows."""
     return tuple(item for item in _items(run, gpus) if item.bytes)
 
@@ -58,22 +58,22 @@ def total(items: tuple[Item, ...]) -> float:
     return sum(item.bytes for item in items)
 
 
-def longest(run: Run) -> int:
+def longest(run: RunConfig) -> int:
     """Tokens of the longest example."""
     if isinstance(run, Pretrain):
         return run.sequence_length
-    assert isinstance(run, Mindful)  # noqa: S101 - there are no other stages
+    assert isinstance(run, MultimodalConfig)  # noqa: S101 - there are no other stages
     return run.max_length
 
 
-def language_shape(run: Run) -> LanguageShape:
+def language_shape(run: RunConfig) -> LanguageShape:
     if isinstance(run, Pretrain):
         return LanguageShape.of_architecture(run.architecture)
-    assert isinstance(run, Mindful)  # noqa: S101 - there are no other stages
+    assert isinstance(run, MultimodalConfig)  # noqa: S101 - there are no other stages
     return MINDS[run.model].language
 
 
-def trained_parameters(run: Run) -> int:
+def trained_parameters(run: RunConfig) -> int:
     return _parts(run).trained
 
 
@@ -106,7 +106,7 @@ def _source(linear: str) -> str:
     return "second norm" if linear in ("gate_proj", "up_proj") else linear
 
 
-def _items(run: Run, gpus: int) -> Iterator[Item]:
+def _items(run: RunConfig, gpus: int) -> Iterator[Item]:
     parts = _parts(run)
     mixed = run.precision == "bf16"
     share = 1 / gpus if run.fsdp else 1.0
@@ -126,11 +126,11 @@ def _items(run: Run, gpus: int) -> Iterator[Item]:
     yield Item("CUDA and its libraries", CONTEXT)
 
 
-def _parts(run: Run) -> _Parts:
+def _parts(run: RunConfig) -> _Parts:
     if isinstance(run, Pretrain):
         shape = LanguageShape.of_architecture(run.architecture)
         return _Parts(shape, shape.parameters, shape.layer_matrices + shape.head_matrix, ())
-    assert isinstance(run, Mindful)  # noqa: S101 - there are no other stages
+    assert isinstance(run, MultimodalConfig)  # noqa: S101 - there are no other stages
     mind = MINDS[run.model]
     trained = mind.projector
     frozen = [_frozen_language(run, mind.language), Item("vision tower, frozen", mind.tower.parameters * _width(run))]
@@ -142,7 +142,7 @@ def _parts(run: Run) -> _Parts:
     return _Parts(mind.language, trained, trained, tuple(frozen))
 
 
-def _frozen_language(run: Mindful, shape: LanguageShape) -> Item:
+def _frozen_language(run: MultimodalConfig, shape: LanguageShape) -> Item:
     if isinstance(run, Instruct) and run.quantize:
         packed = shape.layer_matrices * NF4_BITS / 8
         rest = (shape.parameters - shape.layer_matrices) * _width(run)
@@ -150,11 +150,11 @@ def _frozen_language(run: Mindful, shape: LanguageShape) -> Item:
     return Item(f"language model, frozen, {run.precision}", shape.parameters * _width(run))
 
 
-def _width(run: Run) -> int:
+def _width(run: RunConfig) -> int:
     return 2 if run.precision == "bf16" else 4
 
 
-def _gathered(run: Run, parts: _Parts, mixed: bool) -> float:
+def _gathered(run: RunConfig, parts: _Parts, mixed: bool) -> float:
     """Whole layers at work: this one and the next, embeddings and head; with gradients where they are trained."""
     shape = parts.language
     whole = shape.head_matrix * (1 if shape.tied else 2) + 2 * shape.layer_matrices / shape.layers
@@ -162,7 +162,7 @@ def _gathered(run: Run, parts: _Parts, mixed: bool) -> float:
     return whole * (2 if mixed else 4) * copies
 
 
-def _activations(run: Run, shape: LanguageShape, tokens: int) -> float:
+def _activations(run: RunConfig, shape: LanguageShape, tokens: int) -> float:
     mixed, trains_weights = run.precision == "bf16", isinstance(run, Pretrain)
     lora = run.lora if isinstance(run, Instruct) else None
     layer = kept_per_token(shape, mixed=mixed, trains_weights=trains_weights, lora=lora) * tokens
@@ -172,9 +172,9 @@ def _activations(run: Run, shape: LanguageShape, tokens: int) -> float:
     return between * shape.layers + layer
 
 
-def _logits(run: Run, shape: LanguageShape) -> float:
+def _logits(run: RunConfig, shape: LanguageShape) -> float:
     places = longest(run)
-    if isinstance(run, Mindful):
+    if isinstance(run, MultimodalConfig):
         places -= MINDS[run.model].tower.tokens  # a picture's tokens are never labels
     if isinstance(run, Instruct) and run.max_answer:
         places = min(places, run.max_answer)

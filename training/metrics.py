@@ -25,7 +25,7 @@ class Start(Record):
     resumed_from: int | None = None
     """Step of the checkpoint; None: from the beginning."""
     lost_seconds: float = 0.0
-    """What `Run.rewind` returned: work between the checkpoint and the kill, done again from here."""
+    """What `RunFolder.rewind` returned: work between the checkpoint and the kill, done again from here."""
 
 
 class Step(Record):

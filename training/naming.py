@@ -2,7 +2,8 @@
 
 `projector_init: names`. A classifier's last layer works on single cells as well as on their mean; the projector is fitted to
 give the mean of the embeddings of a class's name where the layer is sure of the class. That takes a minute, for the language
-model has no part in it. Pocket's validation loss after 200 steps of stage 1 was 2.17 from there, and 2.53 without (2.24 after 400).
+model has no part in it. Pocket's validation loss after 200 steps of stage 1 was 2.17 from there, and 2.53 without (after 400:
+2.24).
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from training.config import Align, Instruct, Mindful, Pretrain, Run
+from training.config import Align, Instruct, MultimodalConfig, Pretrain, RunConfig
 from training.errors import TrainingError
 from training.flops import MINDS, Work, projector_flops, training_flops
 from training.hardware import GPUS, Gpu
@@ -23,7 +23,7 @@ SHORTEST = 128
 
 @dataclass(frozen=True)
 class Plan:
-    run: Run
+    run: RunConfig
     gpu: Gpu
     gpus: int
     items: tuple[Item, ...]
@@ -59,13 +59,13 @@ class Plan:
     @property
     def cache_bytes(self) -> int:
         """Of vision features, on disk."""
-        if not isinstance(self.run, Mindful):
+        if not isinstance(self.run, MultimodalConfig):
             return 0
         return self.volume.pictures * MINDS[self.run.model].tower.feature_bytes
 
 
 def plan(
-    run: Run,
+    run: RunConfig,
     gpu: Gpu,
     gpus: int = 1,
     examples: int | None = None,
@@ -90,7 +90,7 @@ def plan(
         items=memory(run, gpus),
         volume=amount,
         work=work,
-        looking=amount.pictures * MINDS[run.model].tower.flops if isinstance(run, Mindful) else 0.0,
+        looking=amount.pictures * MINDS[run.model].tower.flops if isinstance(run, MultimodalConfig) else 0.0,
         mfu=mfu or UTILISATION * work.model / work.hardware,
         measured=mfu is not None,
         changes=fitting(run, gpu.memory, gpus),
@@ -98,7 +98,7 @@ def plan(
     )
 
 
-def fitting(run: Run, room: float, gpus: int = 1) -> tuple[str, ...] | None:
+def fitting(run: RunConfig, room: float, gpus: int = 1) -> tuple[str, ...] | None:
     """The changes after which `run` fits into `room` bytes a GPU, those first that cost least; None: there are none."""
     extras: list[str] = []
     for change, easier in [("", run), *_extras(run, gpus)]:
@@ -110,7 +110,7 @@ def fitting(run: Run, room: float, gpus: int = 1) -> tuple[str, ...] | None:
     return None
 
 
-def out_of_memory(run: Run, error: BaseException) -> str:
+def out_of_memory(run: RunConfig, error: BaseException) -> str:
     """The sentence that a torch.OutOfMemoryError becomes: which key to change first, in this very configuration."""
     asked = re.search(r"Tried to allocate ([\d.]+ [KMG]iB)", str(error))
     capacity = re.search(r"total capacity of ([\d.]+ [KMG]iB)", str(error))
@@ -128,7 +128,7 @@ def out_of_memory(run: Run, error: BaseException) -> str:
     return f"The run does not fit into {device}{amount}: {knob}. `jnana train plan` shows what takes how much."
 
 
-def _work(run: Run, amount: Volume) -> Work:
+def _work(run: RunConfig, amount: Volume) -> Work:
     lora = run.lora if isinstance(run, Instruct) else None
     shape = language_shape(run)
     work = training_flops(
@@ -150,11 +150,11 @@ def _smaller(micro: int) -> list[int]:
     return [size for size in range(micro, 0, -1) if micro % size == 0]
 
 
-def _with_micro(run: Run, micro: int) -> Run:
+def _with_micro(run: RunConfig, micro: int) -> RunConfig:
     return run.model_copy(update={"batch": run.batch.model_copy(update={"micro": micro})})
 
 
-def _extras(run: Run, gpus: int) -> Iterator[tuple[str, Run]]:
+def _extras(run: RunConfig, gpus: int) -> Iterator[tuple[str, RunConfig]]:
     """Beyond smaller micro-batches, one on top of the other: what saves memory, in the order of what it costs."""
     if run.precision == "fp32":
         yield "precision=bf16", (run := run.model_copy(update={"precision": "bf16"}))
@@ -176,12 +176,12 @@ def _last_of_each(changes: list[str]) -> list[str]:
     return list({change.partition("=")[0]: change for change in changes}.values())
 
 
-def _notes(run: Run, gpu: Gpu) -> Iterator[str]:
+def _notes(run: RunConfig, gpu: Gpu) -> Iterator[str]:
     if run.precision == "bf16" and gpu.bf16 is None:
         yield f"The {gpu.name} has no bf16: it would be emulated, slower than its fp16 peak says."
     if run.precision == "fp32":
         yield "precision is fp32: a GPU reaches its peak in bf16 only (precision=bf16)."
-    if isinstance(run, Mindful) and run.language is not None:
+    if isinstance(run, MultimodalConfig) and run.language is not None:
         yield f"Counted with {run.model}'s own language model, not the one in {run.language}."
     if run.fsdp and isinstance(run, Instruct) and run.quantize:
         yield "fsdp does not divide nf4 weights: each GPU holds them whole."

@@ -10,16 +10,15 @@ import torch
 from model.adapters import PROJECTOR
 from model.files import MANIFEST
 from model.presets import get_preset
-from training.config import STAGES, Align, Instruct, Run, TrainingData, load
+from training.config import STAGES, Align, Instruct, RunConfig, TrainingData, load
 from training.data.reading import readable
 from training.errors import Mistakes, TrainingError
 from training.hardware import fastest_precision
 from training.resume import deciding, differing
-from training.runs import CONFIG, INFO
-from training.runs import Run as RunFolder
+from training.runs import CONFIG, INFO, RunFolder
 
 
-def agreed(run: Run, folder: Path, processes: int) -> Run:
+def agreed(run: RunConfig, folder: Path, processes: int) -> RunConfig:
     """In the precision that the run in `folder` was begun in, wherever it goes on; of a new one, in what is faster here.
 
     Raises TrainingError: the run in `folder` has other settings, or another number of processes.
@@ -36,7 +35,7 @@ def agreed(run: Run, folder: Path, processes: int) -> Run:
     return run
 
 
-def require_ready(run: Run) -> None:
+def require_ready(run: RunConfig) -> None:
     """Raises Mistakes: all that this machine or its disk lacks. Stage 0 opens its data itself, before its model is made."""
     if isinstance(run, Align | Instruct) and (missing := [*_machine(run), *_networks(run), *_files(run.data)]):
         raise Mistakes("The run cannot begin:", missing)

@@ -17,7 +17,7 @@ from rich.console import Console
 from torch.distributed.distributed_c10d import _get_default_store
 from torch.distributed.fsdp import MixedPrecisionPolicy
 
-from training.config import Run
+from training.config import RunConfig
 from training.errors import TrainingError
 
 RANKS_WAIT = timedelta(hours=12)
@@ -102,7 +102,7 @@ def _wait_until_left(store: Store, others: int) -> None:
             time.sleep(LOOK_SECONDS)
 
 
-def new_accelerator(run: Run) -> Accelerator:
+def new_accelerator(run: RunConfig) -> Accelerator:
     """Device and precision for a run, on the ranks that there are.
 
     Raises TrainingError for what this machine cannot do, and when the batch cannot be shared among the ranks.
@@ -128,7 +128,7 @@ def new_accelerator(run: Run) -> Accelerator:
     return accelerator
 
 
-def require_even_batches(run: Run, ranks: int) -> None:
+def require_even_batches(run: RunConfig, ranks: int) -> None:
     """Raises TrainingError when a step's micro-batches cannot be shared evenly among the ranks."""
     if run.batch.size % (run.batch.micro * ranks):
         raise TrainingError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from training.config import Run
+from training.config import RunConfig
 from training.history import flat
 
 MAY_CHANGE = frozenset(
@@ -21,7 +21,7 @@ SAVES_MEMORY = frozenset({"gradient_checkpointing"})
 PROCESSES = "processes"
 
 
-def deciding(run: Run, processes: int) -> str:
+def deciding(run: RunConfig, processes: int) -> str:
     """What may not change when a run goes on, as JSON.
 
     `processes`: each draws random numbers of its own and sums the gradients of its own micro-batches, so with more or fewer of

@@ -28,8 +28,7 @@ from typing import Any, Literal, Self, TextIO
 import yaml
 from pydantic import ValidationError
 
-from training.config import Run as RunConfig
-from training.config import Stage, dump
+from training.config import RunConfig, Stage, dump
 from training.errors import TrainingError
 from training.metrics import METRIC, AnyMetric, Record
 
@@ -46,7 +45,7 @@ PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "safe
 """Whose versions can change what a run computes."""
 
 LOCK_SECONDS = 1.0
-"""How long a writer tries for the lock: `Run.is_running` holds it for an instant."""
+"""How long a writer tries for the lock: `RunFolder.is_running` holds it for an instant."""
 
 
 class Hardware(Record):
@@ -105,12 +104,12 @@ class RunInfo(Record):
     """Of everything that a resumed run must find unchanged."""
 
 
-State = Literal["running", "ended", "stopped"]
+RunState = Literal["running", "ended", "stopped"]
 """ended: all steps done; stopped: interrupted, failed or killed, and can be resumed."""
 
 
 @dataclass
-class Run:
+class RunFolder:
     """A run's folder. `create` and `resume` are for the one process that writes it, `open` for everybody else."""
 
     folder: Path
@@ -271,7 +270,7 @@ class Run:
 
     def _require_lock(self) -> None:
         if self._lock is None:
-            raise RuntimeError("opened for reading: use Run.create or Run.resume")
+            raise RuntimeError("opened for reading: use RunFolder.create or RunFolder.resume")
 
 
 def software(packages: Mapping[str, str] | None = None) -> Software:
@@ -301,7 +300,7 @@ def _commit() -> str | None:
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[TextIO]:
-    """A folder for this process alone, made if it is not there: its lock, for `Run.create` or `Run.resume`.
+    """A folder for this process alone, made if it is not there: its lock, for `RunFolder.create` or `RunFolder.resume`.
 
     Raises TrainingError: another process has it, or it cannot be written.
     """

@@ -23,8 +23,7 @@ from model.settings import WorkerSettings, available_cores
 from model.weights import WeightsError
 from training import align, instruct
 from training.base import Base, load_base, load_writer
-from training.config import STAGES, Align, Files, Instruct, Pretrain, Stage, TrainingData, find, load
-from training.config import Run as Configuration
+from training.config import STAGES, Align, Files, Instruct, Pretrain, RunConfig, Stage, TrainingData, find, load
 from training.data.captions import load_captions
 from training.data.conversations import load_conversations
 from training.data.features import FeatureCache
@@ -42,7 +41,7 @@ from training.preflight import agreed, require_ready
 from training.pretrain import PretrainTask
 from training.progress import Progress
 from training.ranks import new_accelerator, together
-from training.runs import ARTEFACT, CHECKPOINTS, INFO, DataFile, Hardware, Parameters, Run, RunInfo, claimed, software
+from training.runs import ARTEFACT, CHECKPOINTS, INFO, DataFile, Hardware, Parameters, RunFolder, RunInfo, claimed, software
 from training.task import Facts, Task
 
 FEATURES = Path("training") / "features"
@@ -75,7 +74,7 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
             raise TrainingError(out_of_memory(configuration, error)) from error
 
 
-def measure(configuration: Configuration) -> Measure | None:
+def measure(configuration: RunConfig) -> Measure | None:
     """Tells how long the examples of a record are; None for stage 0, whose text is cut into sequences. Raises WeightsError."""
     if not isinstance(configuration, Align | Instruct):
         return None
@@ -92,7 +91,7 @@ def measure(configuration: Configuration) -> Measure | None:
     return sizes
 
 
-def prepare(configuration: Configuration, accelerator: Accelerator, *, skip_bad: bool) -> tuple[Task, tuple[DataFile, ...]]:
+def prepare(configuration: RunConfig, accelerator: Accelerator, *, skip_bad: bool) -> tuple[Task, tuple[DataFile, ...]]:
     """A stage with its model, data and features; and the data for the record."""
     if isinstance(configuration, Pretrain):
         pretrain = PretrainTask(configuration, accelerator.device)
@@ -151,7 +150,7 @@ def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Co
 
 
 def _train(
-    configuration: Configuration,
+    configuration: RunConfig,
     task: Task,
     data: tuple[DataFile, ...],
     preset: str,
@@ -191,7 +190,7 @@ def _facts(folder: Path, stage: str, data: Sequence[DataFile], listener: _Listen
 class _Listener:
     """Keeps and shows what the loop tells. Ranks other than the main one have neither run nor progress."""
 
-    run: Run | None = None
+    run: RunFolder | None = None
     progress: Progress | None = None
     loss: float | None = None
     """Of the newest validation."""
@@ -205,17 +204,17 @@ class _Listener:
             self.progress(metric)
 
 
-def _open_run(folder: Path, configuration: Configuration, info: RunInfo, lock: TextIO) -> Run:
+def _open_run(folder: Path, configuration: RunConfig, info: RunInfo, lock: TextIO) -> RunFolder:
     if not (folder / INFO).exists():
-        return Run.create(folder, configuration, info, lock)
-    run = Run.resume(folder, lock)
+        return RunFolder.create(folder, configuration, info, lock)
+    run = RunFolder.resume(folder, lock)
     run.update(configuration, info.model_copy(update={"started": run.info.started}))
     return run
 
 
 def _info(
     folder: Path,
-    configuration: Configuration,
+    configuration: RunConfig,
     task: Task,
     data: tuple[DataFile, ...],
     preset: str,

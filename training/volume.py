@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from training.config import Align, Files, Instruct, Mindful, Pretrain, Run
+from training.config import Align, Files, Instruct, MultimodalConfig, Pretrain, RunConfig
 from training.errors import TrainingError
 from training.flops import MINDS
 
@@ -56,7 +56,7 @@ class Volume:
         return self.examples * self.tokens
 
 
-def volume(run: Run, examples: int | None = None, tokens_per_example: float | None = None) -> Volume:
+def volume(run: RunConfig, examples: int | None = None, tokens_per_example: float | None = None) -> Volume:
     """Of a whole run. `examples`: of an epoch, instead of what is known of its files.
 
     Raises TrainingError when nothing says how many there are.
@@ -65,7 +65,7 @@ def volume(run: Run, examples: int | None = None, tokens_per_example: float | No
         steps = run.steps or _epochs(run, _needed(examples, "sequences in its shards"))
         length = float(run.sequence_length)
         return Volume(steps, float(steps * run.batch.size), length, length, 0, ())
-    assert isinstance(run, Mindful)  # noqa: S101 - there are no other stages
+    assert isinstance(run, MultimodalConfig)  # noqa: S101 - there are no other stages
     assumptions = []
     counted = None if examples is not None else _examples(run)
     epoch = examples if examples is not None else counted
@@ -88,11 +88,11 @@ def _needed(examples: int | None, what: str) -> int:
     return examples
 
 
-def _epochs(run: Run, examples: int) -> int:
+def _epochs(run: RunConfig, examples: int) -> int:
     return max(1, round((run.epochs or 0) * examples / run.batch.size))
 
 
-def _lengths(run: Mindful, tokens: float | None) -> tuple[float, float]:
+def _lengths(run: MultimodalConfig, tokens: float | None) -> tuple[float, float]:
     template = run.template if isinstance(run, Align | Instruct) else "chat"
     typical, answers = TYPICAL[run.stage, template]
     if tokens is None:
@@ -108,7 +108,7 @@ def _records(files: Files) -> int | None:
     return len(range(known.records)[files.skip : files.end])
 
 
-def _examples(run: Mindful) -> int | None:
+def _examples(run: MultimodalConfig) -> int | None:
     """Of an epoch; None: not known."""
     count = 0.0
     for files in run.data.train:
@@ -119,14 +119,14 @@ def _examples(run: Mindful) -> int | None:
     return round(count)
 
 
-def _one_each(run: Mindful) -> bool:
+def _one_each(run: MultimodalConfig) -> bool:
     """Whether every caption or answer of a record is an example of its own."""
     if isinstance(run, Align):
         return run.captions == "all"
     return isinstance(run, Instruct) and run.template == "original"
 
 
-def _pictures(run: Mindful, examples: int | None) -> int:
+def _pictures(run: MultimodalConfig, examples: int | None) -> int:
     counts = []
     for files in run.data.train:
         known = PUBLISHED.get(files.file.name)

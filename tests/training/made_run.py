@@ -9,10 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from training.config import STAGES, Run, Stage
+from training.config import STAGES, RunConfig, Stage
 from training.metrics import FINISHED, End, Event, Sample, Start, Step, Validation
-from training.runs import DataFile, Hardware, Parameters, RunInfo, Software
-from training.runs import Run as RunFolder
+from training.runs import DataFile, Hardware, Parameters, RunFolder, RunInfo, Software
 
 BEGAN = 1_795_600_000.0
 """When the made runs began, seconds since 1970."""
@@ -45,7 +44,7 @@ PRETRAIN = {
 }
 
 
-def config(stage: Stage = "align") -> Run:
+def config(stage: Stage = "align") -> RunConfig:
     return STAGES[stage].model_validate(PRETRAIN if stage == "pretrain" else ALIGN)
 
 

@@ -19,7 +19,7 @@ from training.card import metadata, model_card
 from training.config import Align
 from training.errors import TrainingError
 from training.history import read
-from training.runs import Run
+from training.runs import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +63,9 @@ def test_what_does_not_suit_is_told(tmp_path: Path) -> None:
 
 def test_the_model_card_does_not_name_the_presets(tmp_path: Path) -> None:
     values = {**ALIGN, "model": "phi2"}
-    Run.create(tmp_path / "usual", Align.model_validate(values), info()).close()
+    RunFolder.create(tmp_path / "usual", Align.model_validate(values), info()).close()
     assert metadata(read(tmp_path / "usual"))["base_model"] == "microsoft/phi-2"
-    Run.create(tmp_path / "own", Align.model_validate({**values, "language": "runs/zero/artefact"}), info()).close()
+    RunFolder.create(tmp_path / "own", Align.model_validate({**values, "language": "runs/zero/artefact"}), info()).close()
     assert "base_model" not in metadata(read(tmp_path / "own"))
     card = model_card(read(tmp_path / "own"))
     assert "microsoft/phi-2" not in card

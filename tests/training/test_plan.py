@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.training.test_memory import instruct, pretrain
 from training.cli import app
-from training.config import PRESETS, Align, Pretrain, Run, load
+from training.config import PRESETS, Align, Pretrain, RunConfig, load
 from training.errors import TrainingError
 from training.flops import PHI2
 from training.hardware import GIB, find_gpu
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 A100, RTX3090, T4 = find_gpu("A100"), find_gpu("RTX 3090"), find_gpu("T4")
 
 
-def changed(run: Run, changes: tuple[str, ...]) -> Run:
+def changed(run: RunConfig, changes: tuple[str, ...]) -> RunConfig:
     """As `--set` changes it."""
     import yaml
 

@@ -15,7 +15,7 @@ from training import runs, stages
 from training.config import Align, Instruct
 from training.errors import Mistakes, TrainingError
 from training.preflight import require_ready
-from training.runs import Run
+from training.runs import RunFolder
 
 
 @pytest.fixture(autouse=True)
@@ -43,9 +43,9 @@ def train(preset: Path, folder: Path, *changes: str) -> None:
     stages.train("align", str(preset), changes, folder, skip_bad=False)
 
 
-def begun(folder: Path, **changes: Any) -> Run:
+def begun(folder: Path, **changes: Any) -> RunFolder:
     settled = Align.model_validate(config().model_dump() | changes).settled("fp32")
-    return Run.create(folder, settled, info())
+    return RunFolder.create(folder, settled, info())
 
 
 def test_everything_that_is_missing_is_told_at_once(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_run_with_other_settings_comes_before_the_model(preset: Path, tmp_path
     begun(tmp_path / "run", seed=7).close()
     with pytest.raises(TrainingError, match=r"run with other settings \(seed: begun with 7, now 1\)"):
         train(preset, tmp_path / "run")
-    Run.create(tmp_path / "other", config("pretrain"), info("pretrain")).close()
+    RunFolder.create(tmp_path / "other", config("pretrain"), info("pretrain")).close()
     with pytest.raises(TrainingError, match="is a run of the stage pretrain, not align"):
         train(preset, tmp_path / "other")
 
@@ -95,7 +95,7 @@ def test_a_run_with_other_settings_comes_before_the_model(preset: Path, tmp_path
 def test_another_number_of_processes_comes_before_the_model(preset: Path, tmp_path: Path) -> None:
     alone = info()
     hardware = alone.hardware.model_copy(update={"devices": 4})
-    Run.create(tmp_path / "run", config().settled("fp32"), alone.model_copy(update={"hardware": hardware})).close()
+    RunFolder.create(tmp_path / "run", config().settled("fp32"), alone.model_copy(update={"hardware": hardware})).close()
     with pytest.raises(TrainingError, match=r"\(processes: begun with 4, now 1\)"):
         train(preset, tmp_path / "run")
 

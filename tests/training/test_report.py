@@ -22,7 +22,7 @@ from training.errors import TrainingError
 from training.history import read, smooth
 from training.metrics import Start
 from training.report import write_report
-from training.runs import Run
+from training.runs import RunFolder
 
 EVIL = """</script><script>document.title="owned"</script><img src=x onerror=alert(1)> $x^2$ "quoted" & 'single'"""
 VOID = {"meta", "img", "input", "br", "link", "hr", "wbr"}
@@ -143,7 +143,7 @@ def test_another_vocabulary_is_not_held_against_the_original(tmp_path: Path) -> 
 
 
 def test_run_that_has_only_begun(tmp_path: Path) -> None:
-    with Run.create(tmp_path / "run", config(), info()) as run:
+    with RunFolder.create(tmp_path / "run", config(), info()) as run:
         run.append(Start(step=0, time=1.0))
         text = Checked(write_report([tmp_path / "run"]).read_text("utf-8")).text
         assert "No step is done yet" in text

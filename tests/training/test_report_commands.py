@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.training.made_run import config, info, make_run, step
-from training.runs import Run
+from training.runs import RunFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,9 +46,9 @@ def test_report_where_nothing_can_be_written(tmp_path: Path) -> None:
 def test_runs_tells_states_apart_and_damage_from_runs(tmp_path: Path) -> None:
     make_run(tmp_path / "align" / "ended", steps=8)
     (make_run(tmp_path / "broken", steps=8) / "run.json").write_text("{")
-    with Run.create(tmp_path / "stopped", config(), info()) as stopped:
+    with RunFolder.create(tmp_path / "stopped", config(), info()) as stopped:
         stopped.append(step(1))
-    with Run.create(tmp_path / "running", config(), info()) as running:
+    with RunFolder.create(tmp_path / "running", config(), info()) as running:
         running.append(step(1))
         table = jnana("runs", tmp_path)
         listed = jnana("runs", tmp_path, "--json")

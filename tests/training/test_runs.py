@@ -18,14 +18,14 @@ from training.config import Align, load
 from training.errors import TrainingError
 from training.history import read
 from training.metrics import FINISHED, End, Event, Sample, Start, Step, Validation
-from training.runs import Run
+from training.runs import RunFolder
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return Run.create(tmp_path / "run", config(), info())
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder.create(tmp_path / "run", config(), info())
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +33,11 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs, "LOCK_SECONDS", 0.05)
 
 
-def numbers(run: Run) -> list[int]:
+def numbers(run: RunFolder) -> list[int]:
     return [metric.step for metric in run.metrics()]
 
 
-def test_what_is_written_is_read_back(run: Run) -> None:
+def test_what_is_written_is_read_back(run: RunFolder) -> None:
     written = [
         Start(step=0, time=BEGAN),
         step(1),
@@ -49,12 +49,12 @@ def test_what_is_written_is_read_back(run: Run) -> None:
     ]
     for metric in written:
         run.append(metric)
-    assert list(Run.open(run.folder).metrics()) == written
-    assert Run.open(run.folder).info == info()
+    assert list(RunFolder.open(run.folder).metrics()) == written
+    assert RunFolder.open(run.folder).info == info()
     assert load(Align, run.folder / "config.yaml") == config()
 
 
-def test_lines_are_plain_json_also_when_a_loss_is_no_number(run: Run) -> None:
+def test_lines_are_plain_json_also_when_a_loss_is_no_number(run: RunFolder) -> None:
     run.append(step(1).model_copy(update={"loss": math.nan, "grad_norm": math.inf}))
     line = (run.folder / "metrics.jsonl").read_text()
 
@@ -74,8 +74,8 @@ def test_a_line_is_there_when_append_returns_and_a_cut_one_is_not_taken_for_a_me
         import os, signal, sys
         from pathlib import Path
         from tests.training.made_run import config, info, step
-        from training.runs import Run
-        run = Run.create(Path(sys.argv[1]), config(), info())
+        from training.runs import RunFolder
+        run = RunFolder.create(Path(sys.argv[1]), config(), info())
         run.append(step(1))
         run.append(step(2))
         with (run.folder / "metrics.jsonl").open("a") as stream:
@@ -85,14 +85,14 @@ def test_a_line_is_there_when_append_returns_and_a_cut_one_is_not_taken_for_a_me
     folder = tmp_path / "run"
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), str(folder)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert numbers(Run.open(folder)) == [1, 2]
+    assert numbers(RunFolder.open(folder)) == [1, 2]
     assert read(folder).state == "stopped"
-    with Run.resume(folder) as run:
+    with RunFolder.resume(folder) as run:
         run.append(step(3))
         assert numbers(run) == [1, 2, 3]
 
 
-def test_rewind_cuts_everything_after_the_checkpoint_and_tells_what_is_done_again(run: Run) -> None:
+def test_rewind_cuts_everything_after_the_checkpoint_and_tells_what_is_done_again(run: RunFolder) -> None:
     for number in range(1, 6):
         run.append(step(number))
     run.append(Validation(step=4, loss=2.0))
@@ -105,7 +105,7 @@ def test_rewind_cuts_everything_after_the_checkpoint_and_tells_what_is_done_agai
     assert not [path for path in run.folder.iterdir() if "partial" in path.name]
 
 
-def test_rewind_that_dies_leaves_the_old_lines(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rewind_that_dies_leaves_the_old_lines(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     run.append(step(1))
     run.append(step(2))
 
@@ -118,7 +118,7 @@ def test_rewind_that_dies_leaves_the_old_lines(run: Run, monkeypatch: pytest.Mon
     assert numbers(run) == [1, 2]
 
 
-def test_damaged_line_is_named(run: Run) -> None:
+def test_damaged_line_is_named(run: RunFolder) -> None:
     run.append(step(1))
     with (run.folder / "metrics.jsonl").open("a") as stream:
         stream.write('{"kind": "step", "step": "two"}\n')
@@ -126,38 +126,38 @@ def test_damaged_line_is_named(run: Run) -> None:
         list(run.metrics())
 
 
-def test_second_process_is_told_who_has_the_run(run: Run) -> None:
+def test_second_process_is_told_who_has_the_run(run: RunFolder) -> None:
     with pytest.raises(TrainingError, match=r"is in use: process [0-9]+ trains in it"):
-        Run.resume(run.folder)
-    assert Run.open(run.folder).is_running()
+        RunFolder.resume(run.folder)
+    assert RunFolder.open(run.folder).is_running()
     run.close()
-    assert not Run.open(run.folder).is_running()
-    with Run.resume(run.folder) as again:
+    assert not RunFolder.open(run.folder).is_running()
+    with RunFolder.resume(run.folder) as again:
         again.append(step(1))
 
 
-def test_a_run_is_not_overwritten(run: Run) -> None:
+def test_a_run_is_not_overwritten(run: RunFolder) -> None:
     run.append(step(1))
     run.close()
     with pytest.raises(TrainingError, match="holds a run already"):
-        Run.create(run.folder, config(), info())
-    assert numbers(Run.open(run.folder)) == [1]
+        RunFolder.create(run.folder, config(), info())
+    assert numbers(RunFolder.open(run.folder)) == [1]
     assert not run.is_running()
 
 
-def test_folders_that_are_no_runs_get_a_sentence(tmp_path: Path, run: Run) -> None:
+def test_folders_that_are_no_runs_get_a_sentence(tmp_path: Path, run: RunFolder) -> None:
     with pytest.raises(TrainingError, match=r"is not the folder of a run: run\.json is missing"):
-        Run.open(tmp_path)
+        RunFolder.open(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="cannot be written"):
-        Run.create(tmp_path / "file" / "run", config(), info())
+        RunFolder.create(tmp_path / "file" / "run", config(), info())
     (run.folder / "run.json").write_text('{"stage": "align"}')
     with pytest.raises(TrainingError, match=r"run\.json is damaged"):
-        Run.open(run.folder)
+        RunFolder.open(run.folder)
 
 
 def test_history_counts_steps_once_and_lost_work_as_time(tmp_path: Path) -> None:
-    with Run.create(tmp_path / "run", config(), info(steps=4)) as run:
+    with RunFolder.create(tmp_path / "run", config(), info(steps=4)) as run:
         run.append(Start(step=0, time=BEGAN))
         for number in (1, 2):
             run.append(step(number).model_copy(update={"time": BEGAN + 10 * number}))
@@ -173,7 +173,7 @@ def test_history_counts_steps_once_and_lost_work_as_time(tmp_path: Path) -> None
     assert found.state == "stopped"
 
 
-def test_a_run_that_was_killed_before_its_first_line_took_no_time(run: Run) -> None:
+def test_a_run_that_was_killed_before_its_first_line_took_no_time(run: RunFolder) -> None:
     assert read(run.folder).working_seconds == 0
 
 

@@ -12,7 +12,7 @@ from benchmarks.original_stage1 import per_token_loss
 from tests.training import minds
 from tests.training.toy import Heard
 from training.base import Base
-from training.config import Run
+from training.config import RunConfig
 from training.data.features import FeatureCache
 from training.errors import TrainingError
 from training.loop import Loop
@@ -48,7 +48,7 @@ def instruct_task(folder: Path, **changes: object) -> tuple[MindTask, Base]:
 TASKS = {"align": (align_task, minds.align), "instruct": (instruct_task, minds.instruct)}
 
 
-def train(folder: Path, task: MindTask, run: Run, stop_after: int | None = None) -> Heard:
+def train(folder: Path, task: MindTask, run: RunConfig, stop_after: int | None = None) -> Heard:
     heard = Heard(stop_after)
     loop = Loop(run, task, folder / "checkpoints", new_accelerator(run), heard)
     loop.resume()
