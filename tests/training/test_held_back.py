@@ -18,7 +18,7 @@ from training.data.conversations import read_conversations
 from training.data.features import FeatureCache
 from training.data.fingerprint import fingerprint
 from training.data.records import BadRecord
-from training.loop import new_accelerator
+from training.ranks import new_accelerator
 from training.stages import prepare
 from training.volume import volume
 
