@@ -27,6 +27,7 @@ from training import align
 from training.base import Base, load_base
 from training.config import Align
 from training.data.records import Captioned, Origin
+from training.hardware import fastest_precision
 from training.mind_task import MindTask
 
 WORDS = "a photo of some small thing that stands on a table near the window of an old house".split()  # noqa: SIM905
@@ -41,7 +42,7 @@ def configuration() -> Align:
     every = {"every": 1}
     return Align(
         stage="align", model="pocket", template="original", max_length=200, data=data, steps=1,
-        batch=batch, optimizer={"lr": 1e-3}, checkpoints=every, validation=every,
+        batch=batch, optimizer={"lr": 1e-3}, checkpoints=every, validation=every, precision="auto",
     )  # fmt: skip
 
 
@@ -95,35 +96,44 @@ def originals(base: Base, task: MindTask, optimizer: torch.optim.Optimizer, path
     return step
 
 
+def prepared(run: Align, base: Base, paths: Sequence[Path], words: int, folder: Path) -> MindTask:
+    """Stage 1 on captions of so many words."""
+    captions = [" ".join(WORDS[(at + shift) % len(WORDS)] for at in range(words)) for shift in range(len(paths))]
+    records = [
+        Captioned(Origin(Path("captions"), at), path, (caption,))
+        for at, (path, caption) in enumerate(zip(paths, captions, strict=True))
+    ]
+    cache = base.cache(folder)
+    cache.fill(paths, base.look)
+    return align.build(run, base, cache, records, records[:1], "", lambda what, done, total: None)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--threads", type=int, default=2)
     arguments.add_argument("--seconds", type=float, default=15.0)
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
-    run = configuration()
     rows = []
+    first: dict[int, float] = {}
     with tempfile.TemporaryDirectory() as name:
-        base = load_base(run, WorkerSettings().home, torch.device("cpu"), lambda what, done, total: None)
         paths = photos(Path(name), max(BATCHES))
-        for words in CAPTION_WORDS:
-            captions = [" ".join(WORDS[(at + shift) % len(WORDS)] for at in range(words)) for shift in range(len(paths))]
-            records = [
-                Captioned(Origin(Path("captions"), at), path, (caption,))
-                for at, (path, caption) in enumerate(zip(paths, captions, strict=True))
-            ]
-            cache = base.cache(Path(name))
-            cache.fill(paths, base.look)
-            task = align.build(run, base, cache, records, records[:1], "", lambda what, done, total: None)
-            optimizer = torch.optim.AdamW(base.projector.parameters(), lr=1e-5)
-            peer = rate(originals(base, task, optimizer, paths), options.seconds)
-            rows.append([str(words), "original's way", str(ORIGINAL_BATCH), f"{peer:.2f}", "1.0"])
-            for batch in BATCHES:
-                own = rate(ours(base, task, optimizer, batch), options.seconds)
-                rows.append([str(words), "one pass, cached", str(batch), f"{own:.2f}", f"{own / peer:.1f}"])
+        for precision in dict.fromkeys(("fp32", fastest_precision())):
+            run = configuration().settled(precision)
+            base = load_base(run, WorkerSettings().home, torch.device("cpu"), lambda what, done, total: None)
+            for words in CAPTION_WORDS:
+                task = prepared(run, base, paths, words, Path(name))
+                optimizer = torch.optim.AdamW(base.projector.parameters(), lr=1e-5)
+                steps = {("original's way", ORIGINAL_BATCH): originals(base, task, optimizer, paths)}
+                steps |= {("one pass, cached", batch): ours(base, task, optimizer, batch) for batch in BATCHES}
+                for (way, batch), step in steps.items():
+                    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                        found = rate(step, options.seconds)
+                    times = found / first.setdefault(words, found)
+                    rows.append([str(words), precision, way, str(batch), f"{found:.2f}", f"{times:.1f}"])
     print(header("Stage 1, samples a second", "torch", "transformers"))
-    print(f"pocket, fp32, {options.threads} threads; each figure over at least {options.seconds:.0f} s.\n")
-    print(table(["caption, words", "way", "batch", "samples/s", "times the original's"], rows))
+    print(f"pocket, {options.threads} threads; each figure over at least {options.seconds:.0f} s.\n")
+    print(table(["caption, words", "precision", "way", "batch", "samples/s", "times the original's, fp32"], rows))
 
 
 if __name__ == "__main__":
