@@ -11,7 +11,9 @@ product.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -177,7 +179,8 @@ def main() -> None:
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, way in ways.items():
-            seconds[name] += way(run)[UNCOUNTED:]
+            with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints
+                seconds[name] += way(run)[UNCOUNTED:]
     print(header("Stage 0: tokens a second", "torch", "transformers", "accelerate"))
     architecture = run.architecture
     print(
