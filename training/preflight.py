@@ -52,6 +52,8 @@ def _machine(run: Align | Instruct) -> Iterator[str]:
 def _networks(run: Align | Instruct) -> Iterator[str]:
     if run.language is not None and not (run.language / MANIFEST).is_file():
         yield f"There is no language model in {run.language}: language is the artefact of a stage 0."
+    if isinstance(run, Align) and run.projector_init == "names" and run.model != "pocket":
+        yield f"projector_init: names needs a tower with a classifier, which {run.model} does not have: take embeddings."
     if isinstance(run, Instruct) and (run.start is None or not (run.start / PROJECTOR).is_file()):
         where = "" if run.start is None else f", and {run.start} has none"
         yield f"Stage 2 needs a trained projector{where}: --set start=RUN/artefact of a stage 1."

@@ -70,6 +70,11 @@ def test_a_start_without_a_projector_is_told(tmp_path: Path) -> None:
         require_ready(Instruct.model_validate(minds.instruct().model_dump() | {"model": "pocket", "start": tmp_path}))
 
 
+def test_names_without_a_classifier_are_told() -> None:
+    with pytest.raises(Mistakes, match="names needs a tower with a classifier, which phi2 does not have"):
+        require_ready(minds.align(projector_init="names"))
+
+
 def test_missing_data_leaves_no_folder_of_a_run(preset: Path, tmp_path: Path) -> None:
     (tmp_path / "captions.jsonl").unlink()
     with pytest.raises(Mistakes, match=r"captions\.jsonl cannot be read: No such file"):

@@ -134,7 +134,10 @@ TEXTS = (
 
 
 def build(to: Path, progress: Progress, mirrors: Sequence[str] = DEBIAN_MIRRORS) -> list[Row]:
-    """Make `to`: a JSONL file a package, {"text"} a line. Blocking, a minute. Raises TrainingError."""
+    """Make `to`: a JSONL file a package, {"text"} a line. Blocking, a minute. Raises TrainingError.
+
+    What was fetched stays in `to`-packages, unpacked, and may be deleted.
+    """
     if to.exists():
         raise TrainingError(f"{to} is there already: use it, or name another folder.")
     unpacked = [fetch(text.package, to.with_name(f"{to.name}-packages"), progress, mirrors) for text in TEXTS]
