@@ -82,11 +82,11 @@ class JnanaModel(LlavaModel):
         """What the projector reads, worth caching: (pictures, 3, H, W) -> (pictures, tokens, tower width).
 
         A transformer tower gives the patches of `vision_feature_layer` without its CLS token; a convolutional one gives
-        its last feature map, averaged to fewer cells, row by row.
+        its last feature map: its mean and fewer cells, row by row.
         """
         tower = _vision(self.config)
         if isinstance(tower, vision.EfficientNetLiteConfig):
-            return vision.pool_cells(self.vision_tower(pixel_values).last_hidden_state, tower.token_grid)
+            return vision.tokens_of_map(self.vision_tower(pixel_values).last_hidden_state, tower)
         layer = self.config.vision_feature_layer
         hidden: torch.Tensor = self.vision_tower(pixel_values, output_hidden_states=True).hidden_states[layer]
         return hidden[:, 1:]

@@ -44,6 +44,8 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     num_channels: int = 3
     token_grid: int = 4
     """Cells along each side that the language model sees: the map's 7 are averaged down to them."""
+    token_mean: bool = True
+    """Whether the mean of the whole map stands before the cells: what the classifier reads, as a transformer's CLS token."""
     batch_norm_eps: float = 1e-3
     batch_norm_momentum: float = 0.01
 
@@ -61,11 +63,15 @@ class EfficientNetLiteConfig(PreTrainedConfig):
         return -(-self.image_size // stride)
 
 
-def pool_cells(cells: torch.Tensor, side: int) -> torch.Tensor:
-    """(B, cells, channels), a square map row by row -> (B, side², channels): averages of regions that may overlap."""
+def tokens_of_map(cells: torch.Tensor, config: EfficientNetLiteConfig) -> torch.Tensor:
+    """What a language model is shown of feature maps: (B, cells, channels), a square row by row -> (B, tokens, channels).
+
+    The mean of the map, if the tower gives it, then averages of `token_grid`² regions, which may overlap.
+    """
     count, grid = len(cells), round(cells.shape[1] ** 0.5)
     maps = cells.transpose(1, 2).reshape(count, -1, grid, grid)
-    return functional.adaptive_avg_pool2d(maps, side).flatten(2).transpose(1, 2)
+    regions = functional.adaptive_avg_pool2d(maps, config.token_grid).flatten(2).transpose(1, 2)
+    return torch.cat([cells.mean(1, keepdim=True), regions], 1) if config.token_mean else regions
 
 
 @dataclass

@@ -64,11 +64,11 @@ class Base:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def cache(self, folder: Path) -> FeatureCache:
-        """Where features of this tower, layer and fit are kept below `folder`."""
+        """Where features of this tower, layer, fit and number of tokens are kept below `folder`."""
         tower = sha256(self.weights.tower / MANIFEST)[:16]
         looks = self.model.model.vision_tower
         dtype = str(looks.dtype).removeprefix("torch.")
-        name = f"{tower}-layer{self.model.config.vision_feature_layer}-{self.preprocess.fit}-{dtype}"
+        name = f"{tower}-layer{self.model.config.vision_feature_layer}-{self.preprocess.fit}-{dtype}-{self.preset.image_tokens}"
         return FeatureCache(folder / name, self.preset.image_tokens, self.model.model.vision_tower.config.hidden_size)
 
     def examples(self, run: Align | Instruct, made: Sequence[Example], cache: FeatureCache) -> MindExamples:

@@ -21,8 +21,8 @@ from training.data.features import FeatureCache
 from training.errors import TrainingError
 
 STEPS = 600
-CELLS = 2048
-"""A step."""
+PICTURES = 1024
+"""A step; of each one cell, and the mean of its map where the tower gives it."""
 LR = 3e-3
 """At its highest, after a third of the steps (1cycle, https://arxiv.org/abs/1708.07120)."""
 LOUDNESS = 0.1
@@ -59,10 +59,11 @@ def fit_to_names(
     optimizer = torch.optim.AdamW(projector.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, STEPS)
     chance = torch.Generator().manual_seed(seed)
+    means = tower.config.token_mean
     for step in range(STEPS):
-        cells = _cells(cache, rows, chance).to(device)
-        wanted = (cells @ weight.T + bias).softmax(-1) @ words
-        loss = _loss(projector(cells), wanted, loud)
+        seen = _some(cache, rows, means, chance).to(device)
+        wanted = (seen @ weight.T + bias).softmax(-1) @ words
+        loss = torch.stack([_loss(projector(cells), said, loud) for cells, said in zip(seen, wanted, strict=True)]).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -83,11 +84,12 @@ def _words(names: list[str], tokenizer: PreTrainedTokenizerFast, embeddings: tor
     return words
 
 
-def _cells(cache: FeatureCache, rows: list[int], chance: torch.Generator) -> torch.Tensor:
-    """(CELLS, width): all cells of some pictures, chosen anew each step."""
-    tokens = cache.tokens
-    chosen = torch.randint(len(rows), (-(-CELLS // tokens),), generator=chance)
-    return cache.read([rows[int(one)] for one in chosen]).flatten(0, 1)[:CELLS]
+def _some(cache: FeatureCache, rows: list[int], means: bool, chance: torch.Generator) -> torch.Tensor:
+    """(1 or 2, PICTURES, width): of pictures chosen anew each step the mean, if there are `means`, and a cell."""
+    chosen = torch.randint(len(rows), (PICTURES,), generator=chance)
+    features = cache.read([rows[int(one)] for one in chosen])
+    cells = features[torch.arange(PICTURES), torch.randint(int(means), cache.tokens, (PICTURES,), generator=chance)]
+    return torch.stack([features[:, 0], cells] if means else [cells])
 
 
 def _loss(given: torch.Tensor, wanted: torch.Tensor, loud: float) -> torch.Tensor:

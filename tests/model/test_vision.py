@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import AutoModel
 
 from model.convert import rename_checkpoint_key
-from model.vision import EfficientNetLiteConfig, EfficientNetLiteModel, Preprocessing, SamePadConv, pool_cells
+from model.vision import EfficientNetLiteConfig, EfficientNetLiteModel, Preprocessing, SamePadConv, tokens_of_map
 from tests.model import tiny
 
 
@@ -46,13 +46,14 @@ def test_tokens_are_the_map_row_by_row() -> None:
     torch.testing.assert_close(output.last_hidden_state.mean(1), output.pooler_output)
 
 
-def test_the_language_model_sees_the_map_averaged_to_fewer_cells() -> None:
+def test_the_language_model_sees_the_mean_of_the_map_and_fewer_cells() -> None:
     cells = torch.arange(49.0).reshape(1, 49, 1).expand(1, 49, 2)
-    shown = pool_cells(cells, 4)
-    assert shown.shape == (1, 16, 2)
-    assert shown[0, 0, 0] == cells[0, [0, 1, 7, 8], 0].mean()
+    shown = tokens_of_map(cells, EfficientNetLiteConfig())
+    assert shown.shape == (1, 17, 2)
+    assert shown[0, 0, 0] == cells.mean()
+    assert shown[0, 1, 0] == cells[0, [0, 1, 7, 8], 0].mean()
     assert shown[0, -1, 1] == cells[0, [40, 41, 47, 48], 0].mean()
-    assert torch.equal(pool_cells(cells, 7), cells)
+    assert torch.equal(tokens_of_map(cells, tiny.lite_config()), cells)
 
 
 def test_same_padding_puts_the_odd_pixel_right_and_below() -> None:

@@ -29,7 +29,7 @@ def nothing(what: str, done: int, total: int) -> None:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FeatureCache:
     torch.set_num_threads(1)
     monkeypatch.setattr(naming, "STEPS", 300)
-    monkeypatch.setattr(naming, "CELLS", 64)
+    monkeypatch.setattr(naming, "PICTURES", 64)
     rng = np.random.default_rng(0)
     paths = []
     for at in range(PICTURES):
@@ -40,9 +40,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FeatureCache:
     return cache
 
 
-def test_cells_say_the_name_of_what_is_seen_in_them(cache: FeatureCache) -> None:
+@pytest.mark.parametrize("mean_first", [False, True])
+def test_cells_say_the_name_of_what_is_seen_in_them(cache: FeatureCache, mean_first: bool) -> None:
     torch.manual_seed(0)
-    tower = AutoModel.from_config(tiny.lite_config())
+    config = tiny.lite_config()
+    config.token_mean = mean_first
+    tower = AutoModel.from_config(config)
     tower.config.id2label = {0: "a hound", 1: "spoon (cutlery)", 2: "tench"}
     torch.nn.init.normal_(tower.classifier.weight, std=2.0)
     words = tokenizer()

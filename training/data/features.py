@@ -1,8 +1,8 @@
 """Vision features, computed once: a frozen tower says the same about a picture every time, and looking is half of stage 1.
 
-A cache is a folder for one tower, layer and fit: `features.bin` holds (pictures, tokens, width) fp16 and is memory-mapped,
-`index.jsonl` says which picture is which row, by the sha256 of its bytes. Pictures whose path, size and time are known are not
-even read.
+A cache is a folder for one tower, layer, fit and number of tokens: `features.bin` holds (pictures, tokens, width) fp16 and is
+memory-mapped, `index.jsonl` says which picture is which row, by the sha256 of its bytes. Pictures whose path, size and time are
+known are not even read.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from training.data.pocket.questions import Questioner
 from training.data.pocket.records import Captioned, asked, captioned, held_out, read_lines, write_lines, write_list
 from training.errors import TrainingError
 
-VERSION = "2"
+VERSION = "3"
 """Raised when a converter's output changes, so that folders made by an older one are not mixed with newer files."""
 
 MARK = ".pocket-data"
