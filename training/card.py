@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,8 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from model.presets import PRESETS, Component, Part
 from training import words
-from training.history import History
+from training.history import History, read
 from training.report import REPORT, costs, settings
+from training.runs import disk_explained, write_whole
+
+CARD = "README.md"
+"""The hub's name for it."""
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 """owner/name; what comes from packages of the Python registry has no page on the hub to point at."""
@@ -42,6 +47,15 @@ KEYS = (
     "seed",
 )
 """Of the configuration, that others would ask for first; the rest is in config.yaml."""
+
+
+def write_card(folder: Path) -> Path:
+    """Write the card of the run in `folder` beside its report; returns where. Raises TrainingError."""
+    path = folder / CARD
+    text = model_card(read(folder))
+    with disk_explained(folder):
+        write_whole(path, text)
+    return path
 
 
 def model_card(run: History) -> str:

@@ -232,11 +232,17 @@ def report(
     to: Annotated[Path | None, typer.Option("--to", help="File to write; else report.html in the first run's folder.")] = None,
     price: Annotated[float | None, typer.Option(min=0, help="Of an hour of one device, in any currency.")] = None,
 ) -> None:
-    """Write the curves, samples, settings and cost of a run as one page that opens in any browser, without a network."""
+    """Write the curves, samples, settings and cost of a run as one page that opens in any browser, without a network.
+
+    Beside the page of a single run lies its model card, README.md, as the Hugging Face hub shows it.
+    """
+    from training.card import write_card
     from training.report import write_report  # matplotlib
 
     with sentences():
         print(write_report(runs, to, price))
+        if len(runs) == 1 and to is None:
+            print(write_card(runs[0]))
 
 
 @app.command("runs")

@@ -21,7 +21,8 @@ def jnana(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def test_report_says_where_it_is(tmp_path: Path) -> None:
     first, second = make_run(tmp_path / "a", steps=8), make_run(tmp_path / "b", steps=8, seed=2)
     done = jnana("report", first)
-    assert (done.returncode, done.stdout) == (0, f"{first / 'report.html'}\n")
+    assert (done.returncode, done.stdout) == (0, f"{first / 'report.html'}\n{first / 'README.md'}\n")
+    assert "## Data and licences\n" in (first / "README.md").read_text()
     done = jnana("report", first, second, "--to", tmp_path / "both.html", "--price", "1.5")
     assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'both.html'}\n")
     page = (tmp_path / "both.html").read_text()
