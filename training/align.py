@@ -47,8 +47,8 @@ def build(
     if run.projector_init == "names" and base.start is None:
         model, tokenizer = base.model.model, base.writer.tokenizer
         words = model.language_model.get_input_embeddings().weight
-        rows = sorted({row for example in sets[0].examples for row in example.rows})
-        fit_to_names(base.projector, model.vision_tower, words, tokenizer, cache, rows, run.seed, progress)
+        captions = {cache.row(record.image): record.captions[0] for record in train}
+        fit_to_names(base.projector, model.vision_tower, words, tokenizer, cache, captions, run.seed, progress)
     return MindTask(
         base,
         *sets,

@@ -1,12 +1,15 @@
-"""A beginning for the projector of a tower that knows names: each cell says the words of what the classifier sees in it.
+"""A beginning for the projector of a tower that knows names: its tokens say the words of what the classifier sees.
 
 `projector_init: names`. A classifier's last layer works on single cells as well as on their mean; the projector is fitted to
-give the mean of the embeddings of a class's name where the layer is sure of the class. That takes a minute, for the language
-model has no part in it. Pocket's validation loss after 200 steps of stage 1 was 2.17 from there, and 2.53 without (after 400:
-2.24).
+give the mean of the embeddings of a class's name where the layer is sure of the class, and the token of a picture's mean gives
+the words of its caption as well. That takes minutes, for the language model has no part in it, and what is learnt of the
+classifier holds for photographs that nobody has captioned: of those it is sure of, the token is nearest to the right one of
+1,000 names in 9 of 10.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -25,6 +28,8 @@ PICTURES = 1024
 """A step; of each one cell, and the mean of its map where the tower gives it."""
 LR = 3e-3
 """At its highest, after a third of the steps (1cycle, https://arxiv.org/abs/1708.07120)."""
+CAPTION = 0.6
+"""Part of a caption in what its picture's mean should say; the rest is the classifier's, which knows photographs."""
 LOUDNESS = 0.1
 """Weight of being as loud as a word, beside that of the direction."""
 EVERY = 20
@@ -37,11 +42,11 @@ def fit_to_names(
     embeddings: torch.Tensor,
     tokenizer: PreTrainedTokenizerFast,
     cache: FeatureCache,
-    rows: list[int],
+    captions: Mapping[int, str],
     seed: int,
     progress: Progress,
 ) -> None:
-    """Fit `projector` to the cells of the pictures in `rows` of `cache`. Blocking, a minute.
+    """Fit `projector` to the pictures of `captions`, which are by their row in `cache`. Blocking, minutes.
 
     `embeddings`: the language model's, (vocabulary, hidden). Raises TrainingError: the tower has no classifier.
     """
@@ -49,20 +54,22 @@ def fit_to_names(
         raise TrainingError("projector_init: names needs a tower with a classifier, such as pocket's: take embeddings.")
     device = projector.linear.weight.device
     labels = tower.config.id2label or {}
-    words = _words(
-        [clean(str(label)) for _, label in sorted((int(number), label) for number, label in labels.items())],
-        tokenizer,
-        embeddings.detach().float().to(device),
-    )
+    names = [clean(str(label)) for _, label in sorted((int(number), label) for number, label in labels.items())]
+    embeddings = embeddings.detach().float().to(device)
+    words, captioned = (_words(texts, tokenizer, embeddings) for texts in (names, list(captions.values())))
+    rows = torch.tensor(list(captions))
+    means = tower.config.token_mean
     weight, bias = (part.detach().float() for part in (tower.classifier.weight, tower.classifier.bias))
     loud = float(words.square().mean().sqrt())
     optimizer = torch.optim.AdamW(projector.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, STEPS)
     chance = torch.Generator().manual_seed(seed)
-    means = tower.config.token_mean
     for step in range(STEPS):
-        seen = _some(cache, rows, means, chance).to(device)
+        chosen = torch.randint(len(rows), (PICTURES,), generator=chance)
+        seen = _seen(cache.read(rows[chosen].tolist()), means, chance).to(device)
         wanted = (seen @ weight.T + bias).softmax(-1) @ words
+        if means:
+            wanted[0] = (1 - CAPTION) * wanted[0] + CAPTION * captioned[chosen]
         loss = torch.stack([_loss(projector(cells), said, loud) for cells, said in zip(seen, wanted, strict=True)]).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -74,21 +81,20 @@ def fit_to_names(
     progress("Naming what the tower knows", STEPS, STEPS)
 
 
-def _words(names: list[str], tokenizer: PreTrainedTokenizerFast, embeddings: torch.Tensor) -> torch.Tensor:
-    """(classes, hidden): means of the embeddings of the names' tokens, apart from what all have in common, each as loud as a
+def _words(texts: list[str], tokenizer: PreTrainedTokenizerFast, embeddings: torch.Tensor) -> torch.Tensor:
+    """(texts, hidden): means of the embeddings of the texts' tokens, apart from what all have in common, each as loud as a
     word of the language model."""
-    means = torch.stack([embeddings[tokenizer(f" {name}", add_special_tokens=False)["input_ids"]].mean(0) for name in names])
+    means = torch.stack([embeddings[tokenizer(f" {text}", add_special_tokens=False)["input_ids"]].mean(0) for text in texts])
     centred = means - means.mean(0)
     loud = embeddings.square().mean().sqrt()
-    words: torch.Tensor = centred * loud / centred.square().mean(1, keepdim=True).sqrt()
+    words: torch.Tensor = centred * loud / centred.square().mean(1, keepdim=True).sqrt().clamp_min(1e-6)  # one text alone is 0
     return words
 
 
-def _some(cache: FeatureCache, rows: list[int], means: bool, chance: torch.Generator) -> torch.Tensor:
-    """(1 or 2, PICTURES, width): of pictures chosen anew each step the mean, if there are `means`, and a cell."""
-    chosen = torch.randint(len(rows), (PICTURES,), generator=chance)
-    features = cache.read([rows[int(one)] for one in chosen])
-    cells = features[torch.arange(PICTURES), torch.randint(int(means), cache.tokens, (PICTURES,), generator=chance)]
+def _seen(features: torch.Tensor, means: bool, chance: torch.Generator) -> torch.Tensor:
+    """(pictures, tokens, width) -> (1 or 2, pictures, width): of each picture the mean, if there are `means`, and a cell."""
+    count, tokens, _ = features.shape
+    cells = features[torch.arange(count), torch.randint(int(means), tokens, (count,), generator=chance)]
     return torch.stack([features[:, 0], cells] if means else [cells])
 
 

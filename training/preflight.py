@@ -17,6 +17,9 @@ from training.hardware import fastest_precision
 from training.resume import deciding, differing
 from training.runs import CONFIG, INFO, RunFolder
 
+POCKET_DATA = Path("data/training/pocket")
+"""Where the presets named pocket read."""
+
 
 def agreed(run: RunConfig, folder: Path, processes: int) -> RunConfig:
     """In the precision that the run in `folder` was begun in, wherever it goes on; of a new one, in what is faster here.
@@ -60,7 +63,8 @@ def _networks(run: Align | Instruct) -> Iterator[str]:
 
 
 def _files(data: TrainingData) -> Iterator[str]:
-    for source in dict.fromkeys((*data.train, *data.validation)):
+    sources = dict.fromkeys((*data.train, *data.validation))
+    for source in sources:
         try:
             with readable(source.file), source.file.open("rb"):
                 pass
@@ -68,3 +72,5 @@ def _files(data: TrainingData) -> Iterator[str]:
             yield str(error)
         if source.images is not None and not source.images.is_dir():
             yield f"There is no folder {source.images} with the pictures of {source.file}."
+    if any(source.file.is_relative_to(POCKET_DATA) and not source.file.exists() for source in sources):
+        yield f"`jnana data pocket --to {POCKET_DATA}` makes what pocket learns from."

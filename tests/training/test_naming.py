@@ -54,7 +54,7 @@ def test_cells_say_the_name_of_what_is_seen_in_them(cache: FeatureCache, mean_fi
     for _ in range(2):
         torch.manual_seed(1)
         projector = Projector(16, HIDDEN)
-        fit_to_names(projector, tower, embeddings, words, cache, list(range(PICTURES)), 1, nothing)
+        fit_to_names(projector, tower, embeddings, words, cache, dict.fromkeys(range(PICTURES), "hound"), 1, nothing)
         fitted.append(projector)
     cells = cache.read(range(PICTURES)).flatten(0, 1)
     seen = tower.classifier(cells).argmax(-1)
@@ -69,7 +69,26 @@ def test_cells_say_the_name_of_what_is_seen_in_them(cache: FeatureCache, mean_fi
     assert all(weight.grad is None for weight in fitted[0].parameters())
 
 
+def test_the_mean_says_the_caption_where_the_classifier_sees_nothing(cache: FeatureCache) -> None:
+    torch.manual_seed(0)
+    config = tiny.lite_config()
+    config.token_mean = True
+    tower = AutoModel.from_config(config)
+    torch.nn.init.zeros_(tower.classifier.weight)
+    words = tokenizer()
+    embeddings = torch.randn(300, HIDDEN)
+    projector = Projector(16, HIDDEN)
+    captions = {row: "a hound" if row % 2 else "spoon" for row in range(PICTURES)}
+    fit_to_names(projector, tower, embeddings, words, cache, captions, 1, nothing)
+    hound, spoon = (
+        embeddings[words(f" {text}", add_special_tokens=False)["input_ids"]].mean(0) for text in ("a hound", "spoon")
+    )
+    with torch.no_grad():
+        likeness = cosine_similarity(projector(cache.read(range(PICTURES))[:, 0]), (hound - spoon)[None], dim=1)
+    assert all((likeness > 0) == (torch.arange(PICTURES) % 2 == 1))
+
+
 def test_a_tower_without_a_classifier_is_told(cache: FeatureCache) -> None:
     tower = CLIPVisionModel(tiny.clip_config())
     with pytest.raises(TrainingError, match="names needs a tower with a classifier"):
-        fit_to_names(Projector(24, HIDDEN), tower, torch.randn(300, HIDDEN), tokenizer(), cache, [0], 1, nothing)
+        fit_to_names(Projector(24, HIDDEN), tower, torch.randn(300, HIDDEN), tokenizer(), cache, {0: "a hound"}, 1, nothing)

@@ -75,6 +75,14 @@ def test_names_without_a_classifier_are_told() -> None:
         require_ready(minds.align(projector_init="names"))
 
 
+def test_missing_pocket_data_can_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Mistakes) as told:
+        stages.train("align", "pocket", (), tmp_path / "run", skip_bad=False)
+    assert told.value.mistakes[0].startswith("data/training/pocket/captions-train.jsonl cannot be read")
+    assert told.value.mistakes[-1].startswith("`jnana data pocket --to data/training/pocket` makes")
+
+
 def test_missing_data_leaves_no_folder_of_a_run(preset: Path, tmp_path: Path) -> None:
     (tmp_path / "captions.jsonl").unlink()
     with pytest.raises(Mistakes, match=r"captions\.jsonl cannot be read: No such file"):
