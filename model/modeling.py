@@ -82,11 +82,12 @@ class JnanaModel(LlavaModel):
         """What the projector reads, worth caching: (pictures, 3, H, W) -> (pictures, tokens, tower width).
 
         A transformer tower gives the patches of `vision_feature_layer` without its CLS token; a convolutional one gives
-        its last feature map: its mean and fewer cells, row by row.
+        what its classifier says and reads, and its last feature map in fewer cells, row by row.
         """
         tower = _vision(self.config)
         if isinstance(tower, vision.EfficientNetLiteConfig):
-            return vision.tokens_of_map(self.vision_tower(pixel_values).last_hidden_state, tower)
+            shown: torch.Tensor = self.vision_tower.tokens(self.vision_tower(pixel_values).last_hidden_state)
+            return shown
         layer = self.config.vision_feature_layer
         hidden: torch.Tensor = self.vision_tower(pixel_values, output_hidden_states=True).hidden_states[layer]
         return hidden[:, 1:]

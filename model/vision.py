@@ -32,6 +32,12 @@ LITE0_BLOCKS: tuple[Block, ...] = (
 squeeze-and-excitation."""
 
 
+SUMMARY = 2
+"""Tokens before the cells."""
+CLASS_LENGTH = 20.0
+"""Length of a class's row in the first of them: about that of a cell, 19 in Lite0."""
+
+
 class EfficientNetLiteConfig(PreTrainedConfig):
     """Sizes of an EfficientNet-Lite; the defaults are Lite0's. Class names are in `id2label`."""
 
@@ -44,8 +50,8 @@ class EfficientNetLiteConfig(PreTrainedConfig):
     num_channels: int = 3
     token_grid: int = 4
     """Cells along each side that the language model sees: the map's 7 are averaged down to them."""
-    token_mean: bool = True
-    """Whether the mean of the whole map stands before the cells: what the classifier reads, as a transformer's CLS token."""
+    summary: bool = True
+    """Whether two tokens stand before the cells, as a transformer's CLS token: what the classifier says, and what it reads."""
     batch_norm_eps: float = 1e-3
     batch_norm_momentum: float = 0.01
 
@@ -61,17 +67,6 @@ class EfficientNetLiteConfig(PreTrainedConfig):
         for _, _, block_stride, _, _ in self.blocks or []:
             stride *= block_stride
         return -(-self.image_size // stride)
-
-
-def tokens_of_map(cells: torch.Tensor, config: EfficientNetLiteConfig) -> torch.Tensor:
-    """What a language model is shown of feature maps: (B, cells, channels), a square row by row -> (B, tokens, channels).
-
-    The mean of the map, if the tower gives it, then averages of `token_grid`² regions, which may overlap.
-    """
-    count, grid = len(cells), round(cells.shape[1] ** 0.5)
-    maps = cells.transpose(1, 2).reshape(count, -1, grid, grid)
-    regions = functional.adaptive_avg_pool2d(maps, config.token_grid).flatten(2).transpose(1, 2)
-    return torch.cat([cells.mean(1, keepdim=True), regions], 1) if config.token_mean else regions
 
 
 @dataclass
@@ -166,6 +161,22 @@ class EfficientNetLiteModel(PreTrainedModel):
             pooler_output=pooled,
             logits=self.classifier(pooled),
         )
+
+    def tokens(self, feature_map: torch.Tensor) -> torch.Tensor:
+        """What a language model is shown of maps: (B, grid², hidden) -> (B, tokens, hidden).
+
+        SUMMARY tokens, unless the configuration leaves them out: the classifier's rows, weighed by the probabilities it gives
+        them, and the mean of the map. Then averages of token_grid² regions, which may overlap, row by row.
+        """
+        grid = self.config.grid
+        maps = feature_map.transpose(1, 2).reshape(len(feature_map), -1, grid, grid)
+        regions = functional.adaptive_avg_pool2d(maps, self.config.token_grid).flatten(2).transpose(1, 2)
+        if not self.config.summary:
+            return regions
+        mean = feature_map.mean(1)
+        rows = self.classifier.weight - self.classifier.weight.mean(0)
+        said = self.classifier(mean).softmax(-1) @ (CLASS_LENGTH * functional.normalize(rows, dim=1))
+        return torch.cat([said[:, None], mean[:, None], regions], 1)
 
 
 AutoConfig.register(EfficientNetLiteConfig.model_type, EfficientNetLiteConfig, exist_ok=True)

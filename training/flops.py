@@ -151,7 +151,7 @@ def _vit(layers: int, hidden: int, intermediate: int, image: int, patch: int) ->
 
 
 CLIP_VIT_B32 = _vit(layers=12, hidden=768, intermediate=3072, image=224, patch=32)
-EFFICIENTNET_LITE0 = TowerShape(parameters=4_652_008, flops=770_375_104, tokens=17, width=1280)
+EFFICIENTNET_LITE0 = TowerShape(parameters=4_652_008, flops=770_375_104, tokens=18, width=1280)
 """As torch counts model.vision.EfficientNetLiteModel, with its classifier."""
 
 MINDS: Mapping[str, MindShape] = {

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 from torch.utils.checkpoint import checkpoint
 
 from model.modeling import JnanaForConditionalGeneration
 from training.task import IGNORE
+
+MULTIPLE = 32
+"""Labels are filled up to a multiple of so many: their number is another one in every batch, and matrix libraries prepare for
+every shape they meet."""
 
 LABELS_AT_ONCE = 4096
 """Labels whose logits are in memory together: with 51,200 rows in fp32, 840 MB and as much again for their gradient."""
@@ -68,6 +72,9 @@ def summed_loss(hidden: torch.Tensor, labels: torch.Tensor, head: nn.Module) -> 
     """`hidden` (B, T, H) says `labels` (B, T): each place its own label, IGNORE for none. In pieces, recomputed backward."""
     learnt = labels != IGNORE
     states, targets = hidden[learnt], labels[learnt]
+    filling = -len(targets) % MULTIPLE
+    states = pad(states, (0, 0, 0, filling))
+    targets = pad(targets, (0, filling), value=IGNORE)
     total = states.new_zeros((), dtype=torch.float32)
     for start in range(0, len(targets), LABELS_AT_ONCE):
         piece = slice(start, start + LABELS_AT_ONCE)
@@ -78,4 +85,4 @@ def summed_loss(hidden: torch.Tensor, labels: torch.Tensor, head: nn.Module) -> 
 
 
 def _piece(states: torch.Tensor, targets: torch.Tensor, head: nn.Module) -> torch.Tensor:
-    return cross_entropy(head(states).float(), targets, reduction="sum")
+    return cross_entropy(head(states).float(), targets, reduction="sum", ignore_index=IGNORE)

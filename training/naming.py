@@ -2,9 +2,9 @@
 
 `projector_init: names`. A classifier's last layer works on single cells as well as on their mean; the projector is fitted to
 give the mean of the embeddings of a class's name where the layer is sure of the class, and the token of a picture's mean gives
-the words of its caption as well. That takes minutes, for the language model has no part in it, and what is learnt of the
-classifier holds for photographs that nobody has captioned: of those it is sure of, the token is nearest to the right one of
-1,000 names in 9 of 10.
+the words of its caption as well. That takes minutes, for the language model has no part in it. What is fitted to the first
+token, the classifier's own word, holds for photographs that nobody has captioned: of all tokens it is the only one that maps
+made of the classifier's knowledge (training/data/pocket/distil.py) and photographs have in common.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from transformers import PreTrainedTokenizerFast
 
 from model.hints import clean
 from model.projector import Projector
-from model.vision import EfficientNetLiteModel
+from model.vision import SUMMARY, EfficientNetLiteModel
 from model.weights import Progress
 from training.data.features import FeatureCache
 from training.errors import TrainingError
 
 STEPS = 600
 PICTURES = 1024
-"""A step; of each one cell, and the mean of its map where the tower gives it."""
+"""A step; of each the summary, if the tower gives it, and a cell."""
 LR = 3e-3
 """At its highest, after a third of the steps (1cycle, https://arxiv.org/abs/1708.07120)."""
 CAPTION = 0.6
@@ -58,7 +58,7 @@ def fit_to_names(
     embeddings = embeddings.detach().float().to(device)
     words, captioned = (_words(texts, tokenizer, embeddings) for texts in (names, list(captions.values())))
     rows = torch.tensor(list(captions))
-    means = tower.config.token_mean
+    summary = SUMMARY if tower.config.summary else 0
     weight, bias = (part.detach().float() for part in (tower.classifier.weight, tower.classifier.bias))
     loud = float(words.square().mean().sqrt())
     optimizer = torch.optim.AdamW(projector.parameters())
@@ -66,10 +66,11 @@ def fit_to_names(
     chance = torch.Generator().manual_seed(seed)
     for step in range(STEPS):
         chosen = torch.randint(len(rows), (PICTURES,), generator=chance)
-        seen = _seen(cache.read(rows[chosen].tolist()), means, chance).to(device)
+        seen = _seen(cache.read(rows[chosen].tolist()), summary, chance).to(device)
         wanted = (seen @ weight.T + bias).softmax(-1) @ words
-        if means:
-            wanted[0] = (1 - CAPTION) * wanted[0] + CAPTION * captioned[chosen]
+        if summary:
+            said, read = wanted[1], (1 - CAPTION) * wanted[1] + CAPTION * captioned[chosen]
+            wanted = torch.stack([said, read, wanted[2]])
         loss = torch.stack([_loss(projector(cells), said, loud) for cells, said in zip(seen, wanted, strict=True)]).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -91,11 +92,11 @@ def _words(texts: list[str], tokenizer: PreTrainedTokenizerFast, embeddings: tor
     return words
 
 
-def _seen(features: torch.Tensor, means: bool, chance: torch.Generator) -> torch.Tensor:
-    """(pictures, tokens, width) -> (1 or 2, pictures, width): of each picture the mean, if there are `means`, and a cell."""
+def _seen(features: torch.Tensor, summary: int, chance: torch.Generator) -> torch.Tensor:
+    """(pictures, tokens, width) -> (summary + 1, pictures, width): of each picture so many first tokens, and a cell."""
     count, tokens, _ = features.shape
-    cells = features[torch.arange(count), torch.randint(int(means), tokens, (count,), generator=chance)]
-    return torch.stack([features[:, 0], cells] if means else [cells])
+    cells = features[torch.arange(count), torch.randint(summary, tokens, (count,), generator=chance)]
+    return torch.stack([*features[:, :summary].unbind(1), cells])
 
 
 def _loss(given: torch.Tensor, wanted: torch.Tensor, loud: float) -> torch.Tensor:

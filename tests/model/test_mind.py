@@ -286,12 +286,12 @@ def pocket_template(weights: PreparedWeights) -> Any:
 @pytest.mark.pocket
 def test_pocket_with_an_adapter_makes_places_and_keeps_hints(trained: Mind) -> None:
     prompt = trained.encode([Message("user", (photo("chelsea"), "? <empty_output>"))], max_new_tokens=1)
-    assert int((prompt.input_ids == trained.model.config.image_token_index).sum()) == 17
+    assert int((prompt.input_ids == trained.model.config.image_token_index).sum()) == 18
     assert prompt.vision_features is not None
-    assert prompt.vision_features.shape == (1, 17, 1280)
+    assert prompt.vision_features.shape == (1, 18, 1280)
     assert prompt.adapted
     assert "cat" in prompt.hints[0]
-    assert trained.picture_tokens == HINT_TOKENS + 17
+    assert trained.picture_tokens == HINT_TOKENS + 18
 
 
 @pytest.mark.pocket

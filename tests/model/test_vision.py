@@ -12,7 +12,7 @@ from PIL import Image
 from transformers import AutoModel
 
 from model.convert import rename_checkpoint_key
-from model.vision import EfficientNetLiteConfig, EfficientNetLiteModel, Preprocessing, SamePadConv, tokens_of_map
+from model.vision import EfficientNetLiteConfig, EfficientNetLiteModel, Preprocessing, SamePadConv
 from tests.model import tiny
 
 
@@ -46,14 +46,23 @@ def test_tokens_are_the_map_row_by_row() -> None:
     torch.testing.assert_close(output.last_hidden_state.mean(1), output.pooler_output)
 
 
-def test_the_language_model_sees_the_mean_of_the_map_and_fewer_cells() -> None:
-    cells = torch.arange(49.0).reshape(1, 49, 1).expand(1, 49, 2)
-    shown = tokens_of_map(cells, EfficientNetLiteConfig())
-    assert shown.shape == (1, 17, 2)
-    assert shown[0, 0, 0] == cells.mean()
-    assert shown[0, 1, 0] == cells[0, [0, 1, 7, 8], 0].mean()
+def test_the_language_model_sees_what_the_classifier_says_and_reads_and_fewer_cells() -> None:
+    config = tiny.lite_config()
+    tower = EfficientNetLiteModel(config)
+    cells = torch.arange(49.0).reshape(1, 49, 1).expand(1, 49, 16)
+    assert torch.equal(tower.tokens(cells), cells)
+    config.summary, config.token_grid = True, 4
+    rows = torch.zeros(3, 16)
+    rows[range(3), range(3)] = torch.tensor([2.0, 1.0, 1.0])
+    tower.classifier.weight.data, tower.classifier.bias.data = rows, torch.tensor([0.0, 0.0, 30.0])
+    shown = tower.tokens(cells)
+    assert shown.shape == (1, 18, 16)
+    probabilities = (rows @ cells[0].mean(0) + torch.tensor([0.0, 0.0, 30.0])).softmax(-1)
+    unit = torch.nn.functional.normalize(rows - rows.mean(0), dim=1)
+    torch.testing.assert_close(shown[0, 0], 20 * probabilities @ unit)
+    assert shown[0, 1, 0] == cells.mean()
+    assert shown[0, 2, 0] == cells[0, [0, 1, 7, 8], 0].mean()
     assert shown[0, -1, 1] == cells[0, [40, 41, 47, 48], 0].mean()
-    assert torch.equal(tokens_of_map(cells, tiny.lite_config()), cells)
 
 
 def test_same_padding_puts_the_odd_pixel_right_and_below() -> None:

@@ -35,7 +35,7 @@ def lite_config() -> EfficientNetLiteConfig:
         blocks=[[1, 3, 2, 1, 4], [1, 5, 2, 2, 6], [2, 3, 2, 2, 6], [1, 3, 2, 2, 8]],
         hidden_size=16,
         token_grid=7,
-        token_mean=False,
+        summary=False,
         id2label={0: "a", 1: "b", 2: "c"},
     )
 

@@ -13,7 +13,6 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from model.vision import EfficientNetLiteConfig, tokens_of_map
 from tests.training.small_wordnet import ANIMAL, ARTEFACT, write_wordnet
 from training.cli import app
 from training.data.packages import DataPackage
@@ -42,7 +41,7 @@ class SmallEyes:
         self.classifier = Classifier(weight, torch.zeros(2))
 
     def shown(self, cells: np.ndarray) -> np.ndarray:
-        return tokens_of_map(torch.from_numpy(cells)[None].float(), EfficientNetLiteConfig())[0].half().numpy()
+        return cells[:16]
 
     def hints(self, pictures: Sequence[Path], seen: Any) -> list[str]:
         seen(len(pictures))

@@ -14,7 +14,7 @@ from transformers import AutoModel
 from model.convert import quiet
 from model.hints import photo_line, recognise
 from model.presets import get_preset
-from model.vision import EfficientNetLiteModel, Preprocessing, tokens_of_map
+from model.vision import EfficientNetLiteModel, Preprocessing
 from model.weights import WeightsError, prepare
 from training.data.packages import Progress
 from training.data.pocket.classes import Classifier, Maps
@@ -41,7 +41,8 @@ class Eyes:
 
     def shown(self, cells: Maps) -> Maps:
         """(cells, channels) -> (tokens, channels): what the language model is shown of a map."""
-        return tokens_of_map(torch.from_numpy(cells)[None].float(), self._tower.config)[0].half().numpy()
+        with torch.inference_mode():
+            return self._tower.tokens(torch.from_numpy(cells)[None].float())[0].half().numpy()
 
     def hints(self, pictures: Sequence[Path], seen: Callable[[int], None]) -> list[str]:
         """The line that each picture is served with; `seen` hears how many pictures are done."""
