@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH_ARGS ?=
 export PYTHON TORCH_ARGS
 
-.PHONY: help setup run test lint format lock clean
+.PHONY: help setup run test lint format lock pocket-model clean
 
 help:
 	@sed -n 's/^## //p' Makefile
@@ -39,6 +39,16 @@ lock:
 	  --generate-hashes --no-emit-package torch --no-header --upgrade --output-file requirements/lock.txt
 	uv pip compile pyproject.toml --extra evaluate --constraint requirements/lock.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --output-file requirements/evaluate.txt
+
+## make pocket-model  train the adapter that comes along for pocket again, from nothing: hours on two cores
+pocket-model: setup
+	.venv/bin/jnana data pocket --to data/training/pocket
+	.venv/bin/jnana train align pocket --to runs/pocket-align
+	.venv/bin/jnana train instruct pocket --to runs/pocket-1 --set start=runs/pocket-align/artefact
+	.venv/bin/jnana adapters export runs/pocket-1/artefact runs/pocket-1.zip --half
+	rm -rf model/shipped/pocket
+	.venv/bin/python -m zipfile -e runs/pocket-1.zip model/shipped
+	mv model/shipped/pocket-1 model/shipped/pocket
 
 ## make clean   remove what set-up made (.venv); your data folder stays
 clean:
