@@ -3,8 +3,8 @@
     python -m benchmarks.serving > docs/results/serving.md
 
 Peers, in one process, in turns, on the same weights and prompts: `generate` one request after the other, as the worker did
-before; `generate` over one static batch, where everybody waits for everybody; transformers' own continuous batching. Prompts are
-64 tokens, answers 64, greedy, and nothing ends an answer early. The machine should be idle.
+before; `generate` over one static batch, where everybody waits for everybody; transformers' own continuous batching. Prompts
+are 64 tokens, answers 64, greedy, and nothing ends an answer early. The machine should be idle.
 """
 
 from __future__ import annotations
@@ -146,9 +146,7 @@ def main() -> None:
                 print(turn, crowd, name, f"{answered * ANSWER / made.seconds:.1f}", file=sys.stderr, flush=True)
     engine.close()
     print(header("Many people at once", "torch", "transformers"))
-    print(
-        f"pocket, {options.threads} threads, {options.rounds} rounds, medians; tokens a second of all answers together, prompts read.\n"
-    )
+    print(f"pocket, {options.threads} threads, {options.rounds} rounds, medians. Tokens a second of all together:\n")
     rows = [[name, *(f"{statistics.median(rates[name, crowd]):.1f}" for crowd in CROWDS)] for name in sides]
     if "one by one" in sides:
         ratios = (
