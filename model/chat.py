@@ -87,8 +87,10 @@ class Turn:
         with admission():
             async with self.worker.queue.slot(self.key, lambda position: self.emit(Waiting(position))):
                 self.timings["queue"] = time.perf_counter() - waited
+                read = await self.worker.read(messages)
                 prompt, sampling = await self.worker.parts.engine.compute(self._encode, messages)
                 self.timings |= prompt.timings
+                self.timings["ocr"] += read
                 self.emit(Started(prompt.hints, tuple(self.transcripts)))
                 await self._generate(prompt, sampling, arrived)
 

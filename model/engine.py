@@ -21,11 +21,10 @@ from model.packed import PackedModel
 from model.sampling import Sampling
 from model.writing import Token, Writing
 
-MEMORY = 2 * 2**30
-"""Bytes of keys and values of answers that are written at the same time; others wait."""
-
-PREFIX_MEMORY = 2**30
-"""Bytes of keys and values that are kept of earlier turns."""
+OF_FREE, OF_MEMORY = 0.7, 0.125
+"""Parts of what a GPU has free beside the weights, and of a machine's memory, that keys and values may take."""
+FOR_PREFIXES = 1 / 3
+"""Of those, for earlier turns; the rest is for the answers that are being written. Whoever finds no room waits."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -62,8 +61,10 @@ class Engine:
         self._mind = mind
         self._switch = Switch(mind.model)
         packed = PackedModel(mind.model)
-        self._batches = {adapted: Batch(packed, PREFIX_MEMORY) for adapted in (True, False)}
-        self._memory = MEMORY
+        memory = _memory(mind.device)
+        kept = int(memory * FOR_PREFIXES)
+        self._batches = {adapted: Batch(packed, kept // 2) for adapted in (True, False)}
+        self._memory = memory - kept
         self._jobs: dict[Writing, _Job] = {}
         self._inbox: queue.SimpleQueue[_Job | Callable[[], None] | None] = queue.SimpleQueue()
         self._closed = False
@@ -215,3 +216,11 @@ class Engine:
         if error is not None:
             job.tell(error)
         job.tell(None)
+
+
+def _memory(device: torch.device) -> int:
+    """Bytes for keys and values."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free * OF_FREE)
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * OF_MEMORY)

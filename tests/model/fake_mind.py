@@ -128,6 +128,9 @@ class FakeMind:
         self.model.script = (*self.tokenizer.encode(text, add_special_tokens=False), *self.stop_token_ids)
         self.model.pause = pause
 
+    def read_ahead(self, messages: Sequence[Message]) -> float:
+        return 0.0
+
     def encode(self, messages: Sequence[Message], *, max_new_tokens: int) -> Prompt:
         self.seen.append(messages)
         pictures = [part for message in messages for part in message.parts if isinstance(part, Picture)]
