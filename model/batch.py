@@ -35,14 +35,14 @@ class Batch:
         everyone = [*self.running, *([writing] if writing else [])]
         return self.slots.bytes_with(len(everyone), max((one.longest for one in everyone), default=0))
 
-    def admit(self, writing: Writing) -> None:
-        """Give it a slot, with what is known of its prompt already."""
+    def admit(self) -> None:
+        """Give the first that waits a slot, with what is known of its prompt already."""
+        writing = self.waiting[0]
         writing.row = self.slots.take(writing.longest)
-        writing.past = 0
+        self.running.append(self.waiting.popleft())
         if (found := self._prefixes.longest(writing.keys)) is not None:
             kept, writing.past = found
             self.slots.copy_in(writing.row, kept, writing.past)
-        self.running.append(writing)
 
     def remove(self, writing: Writing) -> None:
         """Take its slot, and keep what was read for the next question of the conversation."""

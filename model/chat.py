@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from model.audio import AudioError, AudioTooLong
-from model.engine import OutOfMemory
+from model.engine import Closed, OutOfMemory
 from model.errors import bad_request, out_of_memory, queue_full, shutting_down, too_large, too_long
 from model.inputs import MAX_IMAGES, MAX_RECORDINGS, decode_base64, picture
 from model.mind import Message, Prompt, PromptTooLong
@@ -210,7 +210,7 @@ def admission() -> Iterator[None]:
         yield
     except QueueFull as error:
         raise queue_full() from error
-    except QueueClosed as error:
+    except (QueueClosed, Closed) as error:
         raise shutting_down() from error
 
 

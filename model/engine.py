@@ -143,9 +143,8 @@ class Engine:
                 self._take_in()
                 for adapted, batch in self._batches.items():
                     self._drop_cancelled(batch)
-                    self._admit(batch)
-                    if batch.running:
-                        self._step(adapted, batch)
+                    if batch.busy:
+                        self._go_on(adapted, batch)
 
     def _take_in(self) -> None:
         """What came meanwhile; waits for something if there is nothing to do."""
@@ -171,13 +170,15 @@ class Engine:
             running = sum(len(other.running) for other in self._batches.values())
             if running and (running >= self.slots or batch.bytes_with(writing) + others > self._memory):
                 return
-            batch.waiting.popleft()
-            batch.admit(writing)
+            batch.admit()
 
-    def _step(self, adapted: bool, batch: Batch) -> None:
+    def _go_on(self, adapted: bool, batch: Batch) -> None:
         self._switch.set(on=adapted)
+        ended: list[Writing] = []
         try:
-            ended = batch.step()
+            self._admit(batch)
+            if batch.running:
+                ended = batch.step()
         except torch.OutOfMemoryError:
             self._make_room(batch)
         except torch.AcceleratorError:
@@ -186,7 +187,7 @@ class Engine:
             log.exception("device_lost")
             os._exit(1)
         except Exception as error:
-            for writing in list(batch.running):
+            for writing in [*batch.running, *batch.waiting]:
                 self._let_go(batch, writing, error)
         else:
             for writing in ended:
@@ -196,22 +197,23 @@ class Engine:
         """After memory ran out: forget what only saves time, and let the youngest answer wait once; then there was no room."""
         for other in self._batches.values():
             other.forget()
-        youngest = batch.running[-1]
+        youngest = batch.running[-1] if batch.running else batch.waiting[0]
         self._memory = max(batch.bytes_with() - 1, 1)
         log.warning("out_of_memory", answers=len(batch.running), budget=self._memory)
         if youngest.retried:
             self._let_go(batch, youngest, OutOfMemory())
         else:
             youngest.retried = True
-            batch.evict(youngest)
-            batch.waiting.appendleft(youngest)
+            if youngest.row >= 0:
+                batch.evict(youngest)
+                batch.waiting.appendleft(youngest)
         torch.cuda.empty_cache()
 
     def _let_go(self, batch: Batch, writing: Writing, error: Exception | None = None) -> None:
-        if error is None:
-            batch.remove(writing)
-        elif writing.row >= 0:
+        if error is not None and writing.row >= 0:
             batch.evict(writing)
+        else:
+            batch.remove(writing)
         job = self._jobs.pop(writing)
         if error is not None:
             job.tell(error)

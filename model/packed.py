@@ -60,17 +60,17 @@ class Slots:
 
     def bytes_with(self, rows: int, tokens: int) -> int:
         """What `rows` conversations of up to `tokens` take."""
-        return rows * _rounded(tokens) * self.bytes_per_token
+        return _doubled(rows) * _rounded(tokens) * self.bytes_per_token
 
     def take(self, tokens: int) -> int:
         """The lowest free row, with room for so many tokens."""
         layers, both, rows, heads, capacity, width = self.memory.shape
         if not self._free or tokens > capacity:
-            more = 0 if self._free else 1
-            grown = self.memory.new_zeros(layers, both, rows + more, heads, max(capacity, _rounded(tokens)), width)
+            wanted = rows if self._free else _doubled(rows + 1)
+            grown = self.memory.new_zeros(layers, both, wanted, heads, max(capacity, _rounded(tokens)), width)
             grown[:, :, :rows, :, :capacity] = self.memory
             self.memory = grown
-            self._free += range(rows, rows + more)
+            self._free += range(rows, wanted)
         self._free.sort(reverse=True)
         return self._free.pop()
 
@@ -205,6 +205,11 @@ class PackedModel:
         ends = torch.tensor([piece.count for piece in pieces], device=hidden.device).cumsum(0) - 1
         logits: torch.Tensor = self._model.lm_head(hidden[ends]).float()
         return logits
+
+
+def _doubled(rows: int) -> int:
+    """The power of two that is not less: growing copies everything, so it happens seldom."""
+    return 1 << (rows - 1).bit_length() if rows else 0
 
 
 def _rounded(tokens: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -44,8 +45,7 @@ class Writing:
         self.past = 0
         """Tokens that are in the slot."""
         self._ids = prompt.input_ids[0]
-        image_token = getattr(mind.model.config, "image_token_index", None)
-        self._prompt_keys = keys_of(self._ids, image_token, prompt.vision_features)
+        self._image_token = getattr(mind.model.config, "image_token_index", None)
         self._answer: list[int] = []
         self._chooser = Chooser(sampling, mind.preset.repetition_penalty, mind.device)
         self._max_tokens = sampling.max_tokens
@@ -67,6 +67,10 @@ class Writing:
     def unread(self) -> int:
         """Tokens until the next one of the answer can be chosen."""
         return len(self._ids) + len(self._answer) - self.past
+
+    @cached_property
+    def _prompt_keys(self) -> Keys:
+        return keys_of(self._ids, self._image_token, self.prompt.vision_features)
 
     @property
     def keys(self) -> Keys:
