@@ -188,7 +188,7 @@ def broken_parts(settings: WorkerSettings, progress: Progress) -> Parts:
     def lost(*args: Any, **options: Any) -> Any:
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
-    parts.mind.model.forward = lost  # type: ignore[method-assign]
+    parts.mind.model.model.language_model.forward = lost
     return parts
 
 
@@ -196,6 +196,7 @@ if __name__ == "__main__":
     from model.logs import configure
     from model.process import listen, run
 
+    Engine.slots = 1  # that others wait is what is looked at
     settings = WorkerSettings()
     configure(settings.log_level, settings.log_format)
     loader = {"slow": slow_parts, "loading": loading_parts, "broken": broken_parts}[sys.argv[1]]
