@@ -13,7 +13,6 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from model.chat import Event, Finished, Started, Turn, Waiting
-from model.engine import Token
 from model.errors import ApiError, internal, shutting_down
 from model.schema import (
     AssistantMessage,
@@ -29,6 +28,7 @@ from model.schema import (
 )
 from model.speech import Transcript
 from model.worker import Worker
+from model.writing import Token
 
 log = structlog.get_logger(__name__)
 

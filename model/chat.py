@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from model.audio import AudioError, AudioTooLong
-from model.engine import OutOfMemory, Sampling, Token
+from model.engine import Closed, OutOfMemory
 from model.errors import bad_request, out_of_memory, queue_full, shutting_down, too_large, too_long
 from model.inputs import MAX_IMAGES, MAX_RECORDINGS, decode_base64, picture
 from model.mind import Message, Prompt, PromptTooLong
 from model.queue import QueueClosed, QueueFull
+from model.sampling import Sampling
 from model.schema import MAX_STOP_LENGTH, MAX_STOPS, AudioPart, ChatMessage, ChatRequest, ImagePart
 from model.sight import Picture
 from model.speech import Transcript, UnknownLanguage
 from model.worker import Worker
+from model.writing import Token
 
 DEFAULT_ANSWER_TOKENS = 1024
 """Tokens of an answer when the client sets no limit: a small model that repeats itself must not fill the whole context."""
@@ -85,8 +87,10 @@ class Turn:
         with admission():
             async with self.worker.queue.slot(self.key, lambda position: self.emit(Waiting(position))):
                 self.timings["queue"] = time.perf_counter() - waited
+                read = await self.worker.read(messages)
                 prompt, sampling = await self.worker.parts.engine.compute(self._encode, messages)
                 self.timings |= prompt.timings
+                self.timings["ocr"] += read
                 self.emit(Started(prompt.hints, tuple(self.transcripts)))
                 await self._generate(prompt, sampling, arrived)
 
@@ -206,7 +210,7 @@ def admission() -> Iterator[None]:
         yield
     except QueueFull as error:
         raise queue_full() from error
-    except QueueClosed as error:
+    except (QueueClosed, Closed) as error:
         raise shutting_down() from error
 
 

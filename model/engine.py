@@ -1,229 +1,228 @@
-"""Turns a prompt into an answer, token by token, on a thread of its own: one answer at a time.
-
-Everything that knows how tokens are made is in this file; continuous batching replaces it and nothing else.
-"""
+"""Turns prompts into answers, token by token, all of them together, on a thread of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
+import queue
 import threading
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 import torch
-from transformers import (
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-    RepetitionPenaltyLogitsProcessor,
-    StoppingCriteria,
-    StoppingCriteriaList,
-)
 
-from model.detokenize import Detokenizer, StopStrings
-from model.lora import switched_off
+from model.batch import Batch
+from model.lora import Switch
 from model.mind import Mind, Prompt
+from model.packed import PackedModel
+from model.sampling import Sampling
+from model.writing import Token, Writing
 
-LOWEST_TEMPERATURE = 1e-3
-"""Below it the likeliest token is taken: logits differ by more than float32 can tell apart in a softmax."""
+OF_FREE, OF_MEMORY = 0.7, 0.125
+"""Parts of what a GPU has free beside the weights, and of a machine's memory, that keys and values may take."""
+FOR_PREFIXES = 1 / 3
+"""Of those, for earlier turns; the rest is for the answers that are being written. Whoever finds no room waits."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen, as in OpenAI's API. Temperature 0 and `top_p` 0 take the likeliest token."""
-
-    max_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-
-
-@dataclass(frozen=True)
-class Token:
-    """A piece of the answer: whole characters, possibly of several tokens, possibly none.
-
-    `tokens` counts what was generated so far. The last piece has a `finish_reason` and the seconds of `prefill` (until
-    the first token) and `decode` (all others).
-    """
-
-    text: str
-    tokens: int
-    finish_reason: Literal["stop", "length"] | None = None
-    prefill: float = 0.0
-    decode: float = 0.0
-
-
-class Engine:
-    """Generates with `mind.model`. `slots`: how many answers may be generated at the same time."""
-
-    slots = 1
-
-    def __init__(self, mind: Mind) -> None:
-        self._mind = mind
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
-
-    async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Token, None]:
-        """The answer as it grows. Closing the iterator or cancelling its task ends generation within one token.
-
-        Returns (in both cases) only after the thread has let go of the model, so the next answer starts at once.
-        """
-        loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[Token | None] = asyncio.Queue()
-        cancelled = threading.Event()
-        listener = _Listener(self._mind, sampling, cancelled, lambda token: loop.call_soon_threadsafe(pieces.put_nowait, token))
-        run = loop.run_in_executor(self._thread, self._run, prompt, sampling, listener)
-        run.add_done_callback(lambda _: pieces.put_nowait(None))
-        try:
-            while (token := await pieces.get()) is not None:
-                yield token
-            await run
-        finally:
-            cancelled.set()
-            await asyncio.wait([run])
-
-    async def compute(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run other blocking work of the mind (pictures to features and hints) on the engine's thread, between answers.
-
-        torch keeps a team of OpenMP threads for every thread that computes, and teams that share two cores spin against
-        each other: with a thread of its own for pictures the first token about a photo took a third longer.
-        """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-
-    def close(self) -> None:
-        """No further answers; the thread ends after the running one."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _run(self, prompt: Prompt, sampling: Sampling, listener: _Listener) -> None:
-        mind = self._mind
-        inputs: dict[str, Any] = {"input_ids": prompt.input_ids, "attention_mask": torch.ones_like(prompt.input_ids)}
-        if prompt.vision_features is not None:
-            inputs["vision_features"] = prompt.vision_features
-        config = GenerationConfig(
-            do_sample=False,  # sampling happens in `_Sampler`, which owns its random numbers
-            max_new_tokens=sampling.max_tokens,
-            eos_token_id=list(mind.stop_token_ids),
-            pad_token_id=mind.stop_token_ids[0],
-        )
-        # The penalty counts the answer only: over the prompt it would make the model avoid the names it is asked for.
-        penalty = RepetitionPenaltyLogitsProcessor(
-            mind.preset.repetition_penalty, prompt_ignore_length=prompt.input_ids.shape[1]
-        )
-        processors = LogitsProcessorList([penalty])
-        if sampling.temperature >= LOWEST_TEMPERATURE and sampling.top_p > 0:
-            processors.append(_Sampler(sampling, mind.device))
-        who = contextlib.nullcontext() if prompt.adapted else switched_off(mind.model)
-        with who, torch.inference_mode(), _device_guarded():
-            mind.model.generate(
-                **inputs,
-                generation_config=config,
-                logits_processor=processors,
-                stopping_criteria=StoppingCriteriaList([listener]),
-            )
-        listener.finish()
 
 
 class OutOfMemory(Exception):  # noqa: N818 - the name of the condition reads better than ...Error where it is caught
     """The device has no room for this answer; others may still fit."""
 
 
-@contextlib.contextmanager
-def _device_guarded() -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
+class Closed(Exception):  # noqa: N818
+    """The engine was closed while this waited."""
+
+
+@dataclass(eq=False)
+class _Job:
+    """An answer and who waits for it."""
+
+    writing: Writing
+    loop: asyncio.AbstractEventLoop
+    pieces: asyncio.Queue[Token | Exception | None]
+
+    def tell(self, piece: Token | Exception | None) -> None:
+        """None: the engine has let go of it. From any thread; a loop that is gone hears nothing."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.pieces.put_nowait, piece)
+
+
+class Engine:
+    """Writes up to `slots` answers of `mind` at the same time."""
+
+    slots = 16
+
+    def __init__(self, mind: Mind) -> None:
+        self._mind = mind
+        self._switch = Switch(mind.model)
+        packed = PackedModel(mind.model)
+        memory = _memory(mind.device)
+        kept = int(memory * FOR_PREFIXES)
+        self._batches = {adapted: Batch(packed, kept // 2) for adapted in (True, False)}
+        self._memory = memory - kept
+        self._jobs: dict[Writing, _Job] = {}
+        self._inbox: queue.SimpleQueue[_Job | Callable[[], None] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+        self._thread.start()
+
+    async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Token, None]:
+        """The answer as it grows. Closing the iterator or cancelling its task ends generation within one pass.
+
+        Returns (in both cases) only after the thread has let go of it. Raises OutOfMemory.
+        """
+        pieces: asyncio.Queue[Token | Exception | None] = asyncio.Queue()
+        job: _Job
+        writing = Writing(self._mind, prompt, sampling, lambda token: job.tell(token))
+        job = _Job(writing, asyncio.get_running_loop(), pieces)
+        self._send(job)
+        released = False
+        try:
+            while (piece := await pieces.get()) is not None:
+                if isinstance(piece, Exception):
+                    raise piece
+                yield piece
+            released = True
+        finally:
+            writing.cancelled = True
+            while not released:
+                released = await pieces.get() is None
+
+    async def compute(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run other blocking work of the mind (pictures to features and hints) on the engine's thread, between passes.
+
+        torch keeps a team of OpenMP threads for every thread that computes, and teams that share two cores spin against
+        each other: with a thread of its own for pictures the first token about a photo took a third longer.
+        """
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: T | None, error: Exception | None) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)  # type: ignore[arg-type]
+
+        def run() -> None:
+            result, error = None, None
+            try:
+                self._switch.set(on=True)
+                result = work(*arguments)
+            except Exception as raised:
+                error = raised
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle, result, error)
+
+        self._send(run)
+        return await done
+
+    def close(self) -> None:
+        """No further answers; the thread ends after those that run."""
+        self._closed = True
+        self._inbox.put(None)
+
+    def _send(self, what: _Job | Callable[[], None]) -> None:
+        if self._closed:
+            raise Closed
+        self._inbox.put(what)
+
+    @property
+    def _busy(self) -> bool:
+        return any(batch.busy for batch in self._batches.values())
+
+    def _work(self) -> None:
+        with torch.inference_mode():
+            while self._busy or not self._closed:
+                self._take_in()
+                for adapted, batch in self._batches.items():
+                    self._drop_cancelled(batch)
+                    if batch.busy:
+                        self._go_on(adapted, batch)
+
+    def _take_in(self) -> None:
+        """What came meanwhile; waits for something if there is nothing to do."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                what = self._inbox.get(block=not self._busy)
+                if what is None:
+                    return
+                if isinstance(what, _Job):
+                    self._jobs[what.writing] = what
+                    self._batches[what.writing.prompt.adapted].waiting.append(what.writing)
+                else:
+                    what()
+
+    def _drop_cancelled(self, batch: Batch) -> None:
+        for writing in [one for one in (*batch.waiting, *batch.running) if one.cancelled]:
+            self._let_go(batch, writing)
+
+    def _admit(self, batch: Batch) -> None:
+        while batch.waiting:
+            writing = batch.waiting[0]
+            others = sum(other.bytes_with() for other in self._batches.values() if other is not batch)
+            running = sum(len(other.running) for other in self._batches.values())
+            if running and (running >= self.slots or batch.bytes_with(writing) + others > self._memory):
+                return
+            batch.admit()
+
+    def _go_on(self, adapted: bool, batch: Batch) -> None:
+        self._switch.set(on=adapted)
+        ended: list[Writing] = []
+        try:
+            self._admit(batch)
+            if batch.running:
+                ended = batch.step()
+        except torch.OutOfMemoryError:
+            self._make_room(batch)
+        except torch.AcceleratorError:
+            # Nothing on this device works any more in this process. Ended at once, it is restarted, and clients, whose
+            # connections break, ask again; an error as an answer would be final for them.
+            log.exception("device_lost")
+            os._exit(1)
+        except Exception as error:
+            for writing in [*batch.running, *batch.waiting]:
+                self._let_go(batch, writing, error)
+        else:
+            for writing in ended:
+                self._let_go(batch, writing)
+
+    def _make_room(self, batch: Batch) -> None:
+        """After memory ran out: forget what only saves time, and let the youngest answer wait once; then there was no room."""
+        for other in self._batches.values():
+            other.forget()
+        youngest = batch.running[-1] if batch.running else batch.waiting[0]
+        self._memory = max(batch.bytes_with() - 1, 1)
+        log.warning("out_of_memory", answers=len(batch.running), budget=self._memory)
+        if youngest.retried:
+            self._let_go(batch, youngest, OutOfMemory())
+        else:
+            youngest.retried = True
+            if youngest.row >= 0:
+                batch.evict(youngest)
+                batch.waiting.appendleft(youngest)
         torch.cuda.empty_cache()
-        raise OutOfMemory from error
-    except torch.AcceleratorError:
-        # Nothing on this device works any more in this process. Ended at once, it is restarted, and clients, whose
-        # connections break, ask again; an error as an answer would be final for them.
-        log.exception("device_lost")
-        os._exit(1)
 
-
-class _Listener(StoppingCriteria):
-    """Hears every new token: passes its text on and says when to stop.
-
-    A stopping criterion, not a streamer: it sees a token before transformers decides whether to go on, so a stop string or
-    a cancellation ends generation at once.
-    """
-
-    def __init__(self, mind: Mind, sampling: Sampling, cancelled: threading.Event, emit: Callable[[Token], object]) -> None:
-        self._detokenizer = Detokenizer(mind.tokenizer)
-        self._stop_strings = StopStrings(sampling.stop)
-        self._stop_ids = frozenset(mind.stop_token_ids)
-        self._cancelled = cancelled
-        self._emit = emit
-        self._tokens = 0
-        self._begun = False
-        self._stopped = False
-        self._started = time.perf_counter()
-        self._first = self._started
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        token = int(input_ids[0, -1])
-        if not self._tokens:
-            self._first = time.perf_counter()
-        self._tokens += 1
-        if token in self._stop_ids:
-            self._stopped = True
+    def _let_go(self, batch: Batch, writing: Writing, error: Exception | None = None) -> None:
+        if error is not None and writing.row >= 0:
+            batch.evict(writing)
         else:
-            text, self._stopped = self._stop_strings.push(self._detokenizer.push(token))
-            if text := self._from_first_word(text):
-                self._emit(Token(text, self._tokens))
-        return torch.tensor([self._stopped or self._cancelled.is_set()], device=input_ids.device)
-
-    def _from_first_word(self, text: str) -> str:
-        """Without the space that belongs to the template ("Output:" leaves it to the model)."""
-        if not self._begun:
-            text = text.lstrip(" ")
-            self._begun = bool(text)
-        return text
-
-    def finish(self) -> None:
-        """Emit what was held back, and how it ended. A character that is still half is dropped."""
-        self._emit(
-            Token(
-                text=self._from_first_word(self._stop_strings.flush()),
-                tokens=self._tokens,
-                finish_reason="stop" if self._stopped else "length",
-                prefill=self._first - self._started,
-                decode=time.perf_counter() - self._first,
-            )
-        )
+            batch.remove(writing)
+        job = self._jobs.pop(writing)
+        if error is not None:
+            job.tell(error)
+        job.tell(None)
 
 
-class _Sampler(LogitsProcessor):
-    """Draws the token with a generator of its own and leaves only that one possible.
-
-    transformers samples from torch's global generator: a seed would then depend on, and disturb, everything else that
-    draws random numbers in the process.
-    """
-
-    def __init__(self, sampling: Sampling, device: torch.device) -> None:
-        self._temperature = sampling.temperature
-        self._top_p = sampling.top_p
-        self._random = torch.Generator(device)
-        if sampling.seed is None:
-            self._random.seed()
-        else:
-            self._random.manual_seed(sampling.seed)
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        probabilities = torch.softmax(scores / self._temperature, dim=-1)
-        if self._top_p < 1:
-            ordered, order = probabilities.sort(dim=-1, descending=True)
-            # A token stays while those before it sum to less than top_p: the likeliest always does.
-            ordered[ordered.cumsum(dim=-1) - ordered >= self._top_p] = 0
-            probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered)
-        token = torch.multinomial(probabilities, 1, generator=self._random)
-        return torch.full_like(scores, -torch.inf).scatter(-1, token, 0.0)
+def _memory(device: torch.device) -> int:
+    """Bytes for keys and values."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(free * OF_FREE)
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * OF_MEMORY)

@@ -90,6 +90,22 @@ def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], fo
     nn.Module.eval(text)
 
 
+class Switch:
+    """Turns a model's adapter on and off; off, it computes what its base does, bit for bit. One thread at a time."""
+
+    def __init__(self, model: nn.Module) -> None:
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
+        self._layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+        self._on: bool | None = None
+
+    def set(self, *, on: bool) -> None:
+        if on != self._on:
+            for layer in self._layers:
+                layer.enable_adapters(on)
+            self._on = on
+
+
 @contextlib.contextmanager
 def switched_off(model: nn.Module) -> Iterator[None]:
     """Inside the block the model computes what its base does, bit for bit. One thread at a time."""

@@ -157,6 +157,10 @@ class Mind:
         eyes = Eyes(model.model, hints=hints, reader=reader, fit=card.tower.fit if card else "preset")
         return cls(preset, model, writer, eyes, placement.device, adapter=card.name if card else None, base_writer=base_writer)
 
+    def read_ahead(self, messages: Sequence[Message]) -> float:
+        """Read the text in new pictures, on any thread, before `encode` is called. Blocking, seconds; returns how many."""
+        return sum(self._eyes.read(part) for message in messages for part in message.parts if isinstance(part, Picture))
+
     def encode(self, messages: Sequence[Message], *, max_new_tokens: int) -> Prompt:
         """Turn a conversation into a prompt that ends where the answer begins. Blocking; call it in a thread.
 

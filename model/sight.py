@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -57,6 +58,22 @@ class Eyes:
         self._preprocess = Preprocessing.for_tower(self._tower.config, fit)
         self._classified = [replace(Preprocessing.for_tower(self._tower.config), fit=way) for way in ("crop", "pad")]
         self._seen: OrderedDict[str, Sight] = OrderedDict()
+        self._texts: dict[str, tuple[str, ...]] = {}
+        """Read ahead, by digest, of pictures that are not looked at yet."""
+        self._lock = threading.Lock()
+
+    def read(self, picture: Picture) -> float:
+        """Read a new picture's text before it is looked at, on any thread: that takes seconds, in which answers can go on
+        growing. Returns how many."""
+        if self._reader is None or picture.digest in self._seen:
+            return 0.0
+        started = time.perf_counter()
+        text = self._reader.read(picture.load())
+        with self._lock:
+            self._texts[picture.digest] = text
+            while len(self._texts) > REMEMBERED:  # of turns that were given up
+                del self._texts[next(iter(self._texts))]
+        return time.perf_counter() - started
 
     def look(self, picture: Picture, timings: dict[str, float]) -> Sight:
         """The sight of a picture; adds the seconds of `vision` and `ocr` to `timings` when it is new. One thread at a time."""
@@ -69,7 +86,10 @@ class Eyes:
             features = self._look_closely(image) if self._features else None
             recognition = self._name(image) if self._recognise else None
         seen = time.perf_counter()
-        text = self._reader.read(image) if self._reader is not None else ()
+        with self._lock:
+            text = self._texts.pop(picture.digest, None)
+        if text is None:
+            text = self._reader.read(image) if self._reader is not None else ()
         timings["vision"] += seen - started
         timings["ocr"] += time.perf_counter() - seen
         sight = Sight(features, recognition, text)

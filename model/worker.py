@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,13 @@ import torch
 from model.engine import Engine
 from model.errors import load_failed, loading
 from model.metrics import Metrics
-from model.mind import LOAD_STEPS, LOADING, Mind
+from model.mind import LOAD_STEPS, LOADING, Message, Mind
 from model.presets import Preset, get_preset
 from model.queue import FairQueue
 from model.schema import Health
 from model.settings import WorkerSettings
 from model.shelf import chosen
+from model.sight import Picture
 from model.speech import Speech
 from model.weights import PreparedWeights, Progress, WeightsError, prepare
 
@@ -97,6 +99,7 @@ class Worker:
         self._progress = progress
         self._parts: Parts | None = None
         self._load_thread = ThreadPoolExecutor(1, thread_name_prefix="load")
+        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="read")
         self.metrics.watch("queue_length", "Requests waiting for the language model.", lambda: self.queue.waiting)
         self.metrics.watch("running", "Answers being written.", lambda: self.queue.running)
         self.metrics.watch("ready", "1 when the model is loaded.", lambda: self.status == "ready")
@@ -126,6 +129,12 @@ class Worker:
             return self._parts
         raise load_failed(self._detail) if self.status == "failed" else loading()
 
+    async def read(self, messages: Sequence[Message]) -> float:
+        """Read the text in new pictures beside the answers that grow. Returns the seconds it took."""
+        if not any(isinstance(part, Picture) for message in messages for part in message.parts):
+            return 0.0
+        return await asyncio.get_running_loop().run_in_executor(self._read_thread, self.parts.mind.read_ahead, messages)
+
     def health(self) -> Health:
         return Health(
             status=self.status,
@@ -144,7 +153,8 @@ class Worker:
 
     def close(self) -> None:
         """Let go of all threads, without waiting for them."""
-        self._load_thread.shutdown(wait=False, cancel_futures=True)
+        for thread in (self._load_thread, self._read_thread):
+            thread.shutdown(wait=False, cancel_futures=True)
         if self._parts:
             self._parts.engine.close()
             self._parts.speech.close()

@@ -1,4 +1,4 @@
-"""A mind small enough for tests: a random Llama with a tokenizer of bytes. Everything around it is the real thing.
+"""A mind small enough for tests: a random one with a tokenizer of bytes. Everything around it is the real thing.
 
 `python -m tests.model.fake_mind slow|loading|broken` runs a worker process around it, with the settings of the environment.
 """
@@ -8,23 +8,26 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import torch
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, PreTrainedTokenizerFast
 
 from model.engine import Engine
 from model.mind import Message, Prompt, PromptTooLong
+from model.modeling import JnanaConfig, JnanaForConditionalGeneration
 from model.presets import get_preset
 from model.settings import WorkerSettings
 from model.sight import Picture
 from model.speech import Segment, Transcript
 from model.weights import Progress
 from model.worker import Parts
+from tests.model import tiny
 
 CONTEXT = 512
 HELD_SECONDS = 30.0
@@ -41,30 +44,65 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=START, eos_token=END)
 
 
-class Scripted(LlamaForCausalLM):
-    """A Llama that, once `script` is set, says these tokens over and over.
+class Scripted(JnanaForConditionalGeneration):
+    """A mind's model that, once `script` is set, says these tokens over and over, each answer from the beginning.
 
-    It goes on only while `go` is set, and takes `pause` seconds a token.
+    It goes on only while `go` is set, and takes `pause` seconds a pass.
     """
 
-    script: tuple[int, ...] = ()
-    pause = 0.0
-    prompt_length = 0
-
-    def __init__(self, config: LlamaConfig) -> None:
-        super().__init__(config)
+    def __init__(self, vocabulary: int) -> None:
+        text = LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            max_position_embeddings=CONTEXT,
+        )
+        super().__init__(JnanaConfig(text_config=text, vision_config=tiny.lite_config(), image_token_index=vocabulary - 1))
+        self.script: tuple[int, ...] = ()
+        self.pause = 0.0
         self.go = threading.Event()
         self.go.set()
+        self._begun: dict[int, int] = {}
+        """Places of the first tokens of answers, by slot."""
+        self._ends: dict[int, int] = {}
+        self._at: list[int] = []
+        """Places in their answers of the tokens that the head is asked for."""
+        text_forward, head_forward = self.model.language_model.forward, self.lm_head.forward
 
-    def forward(self, input_ids: torch.Tensor | None = None, **kwargs: Any) -> Any:
-        output = super().forward(input_ids=input_ids, **kwargs)
-        self.go.wait(HELD_SECONDS)
-        time.sleep(self.pause)
-        if self.script:
-            at = output.past_key_values.get_seq_length() - self.prompt_length
-            output.logits[:, -1] = -100.0
-            output.logits[:, -1, self.script[at % len(self.script)]] = 100.0
-        return output
+        def read(*args: Any, step: Any = None, **options: Any) -> Any:
+            output = text_forward(*args, step=step, **options)
+            self.go.wait(HELD_SECONDS)
+            time.sleep(self.pause)
+            if step is not None:
+                self._at = [self._place(*of_row) for of_row in _pieces(step)]
+            return output
+
+        def say(hidden: torch.Tensor) -> torch.Tensor:
+            logits = head_forward(hidden)
+            if self.script:
+                logits = torch.full_like(logits, -100.0)
+                logits[range(len(logits)), [self.script[at % len(self.script)] for at in self._at]] = 100.0
+            return logits
+
+        self.model.language_model.forward = read
+        self.lm_head.forward = say
+
+    def _place(self, row: int, first: int, last: int) -> int:
+        if last > first or self._ends.get(row) != first - 1:  # of a prompt
+            self._begun[row] = last
+        self._ends[row] = last
+        return last - self._begun[row]
+
+
+def _pieces(step: Any) -> Iterator[tuple[int, int, int]]:
+    """(row, first place, last place) of every piece of a step, in order."""
+    rows, positions = step.rows.tolist(), step.positions.tolist()
+    for row, places in groupby(zip(rows, positions, strict=True), lambda pair: pair[0]):
+        found = [place for _, place in places]
+        yield row, found[0], found[-1]
 
 
 class FakeMind:
@@ -83,21 +121,15 @@ class FakeMind:
         self.images: list[Image.Image] = []
         """Those of the newest conversation."""
         torch.manual_seed(0)
-        config = LlamaConfig(
-            vocab_size=len(self.tokenizer),
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=CONTEXT,
-        )
-        self.model = Scripted(config).eval()
+        self.model = Scripted(len(self.tokenizer)).eval()
 
     def say(self, text: str, *, pause: float = 0.0) -> None:
         """From now on answer `text`; `pause` seconds a token."""
         self.model.script = (*self.tokenizer.encode(text, add_special_tokens=False), *self.stop_token_ids)
         self.model.pause = pause
+
+    def read_ahead(self, messages: Sequence[Message]) -> float:
+        return 0.0
 
     def encode(self, messages: Sequence[Message], *, max_new_tokens: int) -> Prompt:
         self.seen.append(messages)
@@ -106,7 +138,6 @@ class FakeMind:
         ids = self.tokenizer(START + text, return_tensors="pt").input_ids
         if ids.shape[-1] > self.context_length - max_new_tokens:
             raise PromptTooLong(ids.shape[-1], self.context_length - max_new_tokens)
-        self.model.prompt_length = ids.shape[-1]
         self.images = [picture.load() for picture in pictures]
         hints = tuple(f"{image.width}x{image.height}" for image in self.images)
         return Prompt(ids, None, hints, {"vision": 0.0, "ocr": 0.0})
@@ -157,7 +188,7 @@ def broken_parts(settings: WorkerSettings, progress: Progress) -> Parts:
     def lost(*args: Any, **options: Any) -> Any:
         raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
 
-    parts.mind.model.forward = lost  # type: ignore[method-assign]
+    parts.mind.model.model.language_model.forward = lost
     return parts
 
 
@@ -165,6 +196,7 @@ if __name__ == "__main__":
     from model.logs import configure
     from model.process import listen, run
 
+    Engine.slots = 1  # that others wait is what is looked at
     settings = WorkerSettings()
     configure(settings.log_level, settings.log_format)
     loader = {"slow": slow_parts, "loading": loading_parts, "broken": broken_parts}[sys.argv[1]]

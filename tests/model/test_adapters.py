@@ -17,11 +17,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from model.adapters import Adapter, Template, check, open_fitting
-from model.engine import Engine, Sampling
+from model.engine import Engine
 from model.files import write_manifest
 from model.lora import extract, switched_off
 from model.mind import Message, Mind, Prompt
 from model.presets import ORIGINAL_TEMPLATE, PHI2, POCKET
+from model.sampling import Sampling
 from model.sight import Picture
 from model.weights import PreparedWeights, WeightsError
 from tests.model import tiny_home

@@ -13,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.detokenize import Detokenizer, StopStrings
-from model.engine import Engine, Sampling, Token
+from model.engine import Engine
 from model.mind import Message, Prompt
+from model.sampling import Sampling
+from model.writing import Token
 from tests.model.fake_mind import FakeMind, byte_tokenizer
 
 TOKENIZER = byte_tokenizer()
@@ -52,24 +54,6 @@ async def test_greedy_tokens_are_those_of_plain_generate(engine: tuple[Engine, F
     text, last = await answer(own, asked)
     assert last.tokens == plain.shape[-1] - asked.input_ids.shape[-1]
     assert text == mind.tokenizer.decode(plain[0, asked.input_ids.shape[-1] :], skip_special_tokens=True).rstrip("\ufffd")
-
-
-async def test_pictures_reach_the_model(engine: tuple[Engine, FakeMind]) -> None:
-    own, mind = engine
-    given_features: list[Any] = []
-    generate = mind.model.generate
-
-    def spy(*args: Any, vision_features: Any = None, **options: Any) -> Any:
-        given_features.append(vision_features)
-        return generate(*args, **options)
-
-    mind.model.generate = spy
-    asked = prompt(mind)
-    features = torch.ones(1, 49, 8)
-    await answer(own, Prompt(asked.input_ids, features, ()))
-    await answer(own, asked)
-    assert given_features[0] is features
-    assert given_features[1] is None
 
 
 async def test_a_seed_decides_the_sample_and_leaves_others_random_numbers_alone(engine: tuple[Engine, FakeMind]) -> None:
@@ -117,7 +101,8 @@ async def test_a_stop_string_ends_generation_at_once(engine: tuple[Engine, FakeM
 async def test_closing_ends_generation_within_a_token_and_the_next_answer_starts(engine: tuple[Engine, FakeMind]) -> None:
     own, mind = engine
     forwards = 0
-    forward = mind.model.forward
+    text = mind.model.model.language_model
+    forward = text.forward
 
     def count(*args: Any, **options: Any) -> Any:
         nonlocal forwards
@@ -125,7 +110,7 @@ async def test_closing_ends_generation_within_a_token_and_the_next_answer_starts
         return forward(*args, **options)
 
     mind.say("x" * 400)
-    mind.model.forward = count  # type: ignore[method-assign]
+    text.forward = count
     async with aclosing(own.generate(prompt(mind), Sampling(300))) as tokens:
         async for _ in tokens:
             mind.model.go.clear()
@@ -140,15 +125,16 @@ async def test_closing_ends_generation_within_a_token_and_the_next_answer_starts
 
 async def test_a_defect_in_the_model_reaches_who_asked(engine: tuple[Engine, FakeMind]) -> None:
     own, mind = engine
-    forward = mind.model.forward
+    text = mind.model.model.language_model
+    forward = text.forward
 
     def fail(*args: Any, **options: Any) -> Any:
         raise RuntimeError("out of memory")
 
-    mind.model.forward = fail  # type: ignore[method-assign]
+    text.forward = fail
     with pytest.raises(RuntimeError, match="out of memory"):
         await answer(own, prompt(mind))
-    mind.model.forward = forward  # type: ignore[method-assign]
+    text.forward = forward
     assert (await answer(own, prompt(mind)))[1].finish_reason
 
 

@@ -289,7 +289,7 @@ async def test_a_defect_is_answered_with_a_request_id_and_no_traceback(
     assert any(line["request_id"] == "turn-42" and line.get("exc_info") for line in lines)
 
     monkeypatch.undo()
-    monkeypatch.setattr(server.mind.model, "forward", break_down)
+    monkeypatch.setattr(server.mind.model.model.language_model, "forward", break_down)
     with structlog.testing.capture_logs(), pytest.raises(openai.APIError) as broken:
         async for _ in await server.ask(stream=True):
             pass
@@ -303,7 +303,7 @@ async def test_an_answer_that_does_not_fit_the_memory_says_so_and_the_next_one_w
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(server.mind.model, "forward", full)
+        patch.setattr(server.mind.model.model.language_model, "forward", full)
         answer = await server.http.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "hi"}]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "out_of_memory")
     assert (await server.ask()).choices

@@ -22,6 +22,7 @@ import pytest
 from pydantic import SecretStr
 
 from model import answer, gate
+from model.engine import Engine
 from model.settings import WorkerSettings, read_settings
 from model.weights import Progress, WeightsError
 from model.worker import Parts
@@ -29,6 +30,12 @@ from tests.model.fake_mind import fake_parts
 from tests.model.serving import PATIENCE, Running, running
 
 ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others wait, which is what is looked at here."""
+    monkeypatch.setattr(Engine, "slots", 1)
 
 
 async def test_a_client_that_goes_away_frees_the_worker(server: Running) -> None:

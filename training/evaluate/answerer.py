@@ -12,13 +12,14 @@ from typing import Literal, Protocol
 
 import torch
 
-from model.engine import Engine, Sampling
+from model.engine import Engine
 from model.errors import ApiError
 from model.inputs import decode_picture
 from model.lora import switched_off
 from model.mind import Message, Mind, Prompt, PromptTooLong
 from model.modeling import JnanaForConditionalGeneration
 from model.presets import get_preset
+from model.sampling import Sampling
 from model.sight import Picture
 from model.weights import Progress, WeightsError, prepare
 from training.errors import TrainingError

@@ -1,0 +1,92 @@
+"""The answers that are written together: who gets a slot, and what the next pass reads."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import torch
+
+from model.packed import PackedModel, Piece
+from model.prefixes import Prefixes
+from model.writing import Writing
+
+PROMPT_TOKENS = 256
+"""Most tokens of prompts in one pass, beside the answers': a passage of that length is a quarter of a second of pocket on two
+cores, and until it is read nobody's answer grows."""
+
+
+class Batch:
+    """Answers of one state of the model (the adapter on or off), whose keys and values no other state can use."""
+
+    def __init__(self, packed: PackedModel, prefix_bytes: int) -> None:
+        self._packed = packed
+        self.slots = packed.slots()
+        self._prefixes = Prefixes(prefix_bytes)
+        self.waiting: deque[Writing] = deque()
+        self.running: list[Writing] = []
+        """In the order they came."""
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.waiting or self.running)
+
+    def bytes_with(self, writing: Writing | None = None) -> int:
+        """What the slots take, if `writing` gets one as well."""
+        everyone = [*self.running, *([writing] if writing else [])]
+        return self.slots.bytes_with(len(everyone), max((one.longest for one in everyone), default=0))
+
+    def admit(self) -> None:
+        """Give the first that waits a slot, with what is known of its prompt already."""
+        writing = self.waiting[0]
+        writing.row = self.slots.take(writing.longest)
+        self.running.append(self.waiting.popleft())
+        if (found := self._prefixes.longest(writing.keys)) is not None:
+            kept, writing.past = found
+            self.slots.copy_in(writing.row, kept, writing.past)
+
+    def remove(self, writing: Writing) -> None:
+        """Take its slot, and keep what was read for the next question of the conversation."""
+        if writing.row >= 0:
+            if writing.past:
+                self._prefixes.keep(writing.keys[: writing.past], self.slots.copy_out(writing.row, writing.past))
+            self.evict(writing)
+        elif writing in self.waiting:
+            self.waiting.remove(writing)
+
+    def evict(self, writing: Writing) -> None:
+        """Take its slot and keep nothing."""
+        self.slots.give_back(writing.row)
+        self.running.remove(writing)
+        writing.row, writing.past = -1, 0
+
+    def forget(self) -> None:
+        """Let go of everything that only saves time."""
+        self._prefixes.clear()
+
+    def step(self) -> list[Writing]:
+        """One pass. Returns the answers that it ended."""
+        chosen = self._next_pieces()
+        pieces = [piece for _, piece in chosen]
+        embedded = torch.cat([writing.tokens(piece.count, self._packed.embed) for writing, piece in chosen])
+        logits = self._packed.forward(self.slots, pieces, embedded)
+        ended = []
+        for (writing, piece), of_next in zip(chosen, logits, strict=True):
+            writing.past = piece.end
+            if not writing.unread and writing.push(of_next):
+                ended.append(writing)
+        return ended
+
+    def _next_pieces(self) -> list[tuple[Writing, Piece]]:
+        """A token of every answer, and of prompts what the budget allows: first those that are nearly read, so that a short
+        question does not wait for a long one."""
+        singles = [writing for writing in self.running if writing.unread == 1]
+        left = PROMPT_TOKENS
+        parts = []
+        for writing in sorted((one for one in self.running if one.unread > 1), key=lambda one: one.unread):
+            # A part of one token would have to stand among the answers'; there is always another pass for the last one.
+            count = min(writing.unread, left)
+            if count < 2:
+                break
+            parts.append((writing, Piece(writing.row, writing.past, count)))
+            left -= count
+        return [*((writing, Piece(writing.row, writing.past, 1)) for writing in singles), *parts]

@@ -1,0 +1,216 @@
+"""One forward pass over pieces of many conversations, laid one behind the other.
+
+A step has the next token of every answer that is being written and parts of prompts that are still read, so linear layers,
+which take nearly all the time, see no padding. Keys and values stay in slots, a row for each conversation (as in Orca,
+Yu et al. 2022: batching at the level of iterations, with attention apart for each sequence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from model.modeling import JnanaForConditionalGeneration
+
+ATTENTION = "jnana_packed"
+"""Name of the attention function below among transformers'."""
+
+CAPACITY_STEP = 128
+"""Tokens by which slots grow, at least: growing copies all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Tokens of one conversation in a step: `count` of them, behind the `past` that are in slot `row` already."""
+
+    row: int
+    past: int
+    count: int
+
+    @property
+    def end(self) -> int:
+        return self.past + self.count
+
+
+class Slots:
+    """Keys and values of the conversations that are being answered: `rows` of them, `capacity` tokens each."""
+
+    def __init__(self, config: Any, dtype: torch.dtype, device: torch.device) -> None:
+        """`config`: a text model's."""
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self._shape = (config.num_hidden_layers, 2, 0, heads, 0, width)
+        self.memory = torch.zeros(self._shape, dtype=dtype, device=device)
+        """(layers, keys and values, rows, heads, tokens, width). All of it finite: masked numbers are multiplied, too."""
+        self._free: list[int] = []
+
+    @property
+    def bytes_per_token(self) -> int:
+        layers, both, _, heads, _, width = self._shape
+        size: int = layers * both * heads * width * self.memory.element_size()
+        return size
+
+    def bytes_with(self, rows: int, tokens: int) -> int:
+        """What `rows` conversations of up to `tokens` take."""
+        return _doubled(rows) * _rounded(tokens) * self.bytes_per_token
+
+    def take(self, tokens: int) -> int:
+        """The lowest free row, with room for so many tokens."""
+        layers, both, rows, heads, capacity, width = self.memory.shape
+        if not self._free or tokens > capacity:
+            wanted = rows if self._free else _doubled(rows + 1)
+            grown = self.memory.new_zeros(layers, both, wanted, heads, max(capacity, _rounded(tokens)), width)
+            grown[:, :, :rows, :, :capacity] = self.memory
+            self.memory = grown
+            self._free += range(rows, wanted)
+        self._free.sort(reverse=True)
+        return self._free.pop()
+
+    def give_back(self, row: int) -> None:
+        self._free.append(row)
+        if len(self._free) == self.memory.shape[2]:  # nobody is left: the next ones may be shorter
+            self._free.clear()
+            self.memory = self.memory.new_zeros(self._shape)
+
+    def copy_out(self, row: int, tokens: int) -> torch.Tensor:
+        """(layers, 2, heads, tokens, width): the first so many of a row."""
+        return self.memory[:, :, row, :, :tokens].clone()
+
+    def copy_in(self, row: int, kept: torch.Tensor, tokens: int) -> None:
+        self.memory[:, :, row, :, :tokens] = kept[..., :tokens, :]
+
+
+class Step:
+    """What attention needs to know of a pass, made once for all layers."""
+
+    def __init__(self, slots: Slots, pieces: Sequence[Piece]) -> None:
+        """`pieces`: in the order of their tokens; those of one token come first."""
+        self._memory = slots.memory
+        device = slots.memory.device
+        self.rows = torch.tensor([piece.row for piece in pieces for _ in range(piece.count)], device=device)
+        """(tokens,) of each token's slot."""
+        positions = [at for piece in pieces for at in range(piece.past, piece.end)]
+        self.positions = torch.tensor(positions, device=device)
+        """(tokens,) of each token in its conversation."""
+        singles = [piece for piece in pieces if piece.count == 1]
+        self._pieces = pieces[len(singles) :]
+        self._singles = self.rows[: len(singles)]
+        self._top = max((piece.row for piece in singles), default=-1) + 1
+        self._width = max((piece.end for piece in singles), default=0)
+        ends = torch.ones(self._top, dtype=torch.int64, device=device)  # rows between that do not take part see one token
+        ends[self._singles] = self.positions[: len(singles)] + 1
+        self._mask = (torch.arange(self._width, device=device) < ends[:, None])[:, None, None]
+
+    def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
+        """(1, heads, tokens, width) each, keys and values with heads of their own -> (1, tokens, heads, width)."""
+        keys, values = self._memory[layer]
+        keys[self.rows, :, self.positions] = key[0].transpose(0, 1)
+        values[self.rows, :, self.positions] = value[0].transpose(0, 1)
+        said = []
+        at = len(self._singles)
+        if at:
+            said.append(self._attend_singles(query[0, :, :at], keys, values, scale))
+        for piece in self._pieces:
+            end = at + piece.count
+            said.append(_attend_piece(query[:, :, at:end], keys[piece.row], values[piece.row], piece, scale))
+            at = end
+        return torch.cat(said)[None]
+
+    def _attend_singles(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float) -> torch.Tensor:
+        """All answers' next tokens together, over the rows as they lie: copying the ones that take part would cost more."""
+        heads, count, width = query.shape
+        groups = (keys.shape[1], heads // keys.shape[1], width)  # heads that share keys are as good as more queries
+        asked = query.new_zeros(self._top, *groups)
+        asked[self._singles] = query.transpose(0, 1).reshape(count, *groups)
+        seen = scaled_dot_product_attention(
+            asked,
+            keys[: self._top, :, : self._width],
+            values[: self._top, :, : self._width],
+            attn_mask=self._mask,
+            scale=scale,
+        )
+        return seen[self._singles].reshape(count, heads, width)
+
+
+def _attend_piece(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, piece: Piece, scale: float) -> torch.Tensor:
+    groups = query.shape[1] // keys.shape[0]
+    keys, values = (part[None, :, : piece.end].repeat_interleave(groups, 1) for part in (keys, values))
+    mask = None
+    if piece.past:
+        mask = torch.ones(piece.count, piece.end, dtype=torch.bool, device=query.device).tril(piece.past)
+    seen = scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale)
+    return seen[0].transpose(0, 1)
+
+
+def _attention(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    step: Step | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """transformers' attention interface; without a `step` it is sdpa."""
+    if step is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    return step.attend(cast(int, module.layer_idx), query, key, value, options["scaling"]), None
+
+
+AttentionInterface.register(ATTENTION, _attention)
+AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+
+
+class PackedModel:
+    """A mind's language model for steps."""
+
+    def __init__(self, model: JnanaForConditionalGeneration) -> None:
+        self._model = model
+        self._text = model.model.language_model
+        self._text.set_attn_implementation(ATTENTION)
+        self._embed = self._text.get_input_embeddings()
+        self._no_mask = torch.empty(1, 1, 1, 1, device=self._embed.weight.device)  # four dimensions are taken for ready-made
+
+    def slots(self) -> Slots:
+        weight = self._embed.weight
+        return Slots(self._text.config, weight.dtype, weight.device)
+
+    def embed(self, ids: torch.Tensor, vision_features: torch.Tensor | None = None) -> torch.Tensor:
+        """(T,) ids -> (T, hidden), pictures in their places. `vision_features`: (pictures, tokens, tower width)."""
+        embedded: torch.Tensor = self._embed(ids)
+        if vision_features is not None:
+            pictures = torch.cat(list(self._model.model.project(vision_features).pooler_output))
+            embedded[ids == self._model.config.image_token_index] = pictures.to(embedded.dtype)
+        return embedded
+
+    def forward(self, slots: Slots, pieces: Sequence[Piece], embedded: torch.Tensor) -> torch.Tensor:
+        """Logits behind the last token of each piece: (tokens, hidden) -> (pieces, vocabulary) fp32."""
+        step = Step(slots, pieces)
+        hidden = self._text(
+            inputs_embeds=embedded[None],
+            position_ids=step.positions[None],
+            attention_mask=self._no_mask,
+            use_cache=False,
+            step=step,
+        ).last_hidden_state[0]
+        ends = torch.tensor([piece.count for piece in pieces], device=hidden.device).cumsum(0) - 1
+        logits: torch.Tensor = self._model.lm_head(hidden[ends]).float()
+        return logits
+
+
+def _doubled(rows: int) -> int:
+    """The power of two that is not less: growing copies everything, so it happens seldom."""
+    return 1 << (rows - 1).bit_length() if rows else 0
+
+
+def _rounded(tokens: int) -> int:
+    return -(-tokens // CAPACITY_STEP) * CAPACITY_STEP

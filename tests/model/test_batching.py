@@ -1,0 +1,191 @@
+"""Answers that are written together are those that each would get alone, whoever comes, goes or asks again."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaConfig, PhiConfig
+
+from model import batch
+from model.engine import Engine
+from model.mind import Prompt
+from model.modeling import JnanaConfig, JnanaForConditionalGeneration
+from model.presets import get_preset
+from model.sampling import Sampling
+from tests.model import tiny
+
+VOCABULARY = 256
+PLACE = 200
+"""Where pictures go."""
+ANSWER = 24
+
+
+class Signs:
+    """A tokenizer whose tokens are a Chinese character each: random ones make a text that says which they were."""
+
+    def decode(self, ids: Sequence[int], **_: Any) -> str:
+        return "".join(chr(0x4E00 + token) for token in ids)
+
+
+class SmallMind:
+    """The fields of a mind that the engine uses, around a small random model with a projector."""
+
+    def __init__(self, text: LlamaConfig | PhiConfig) -> None:
+        torch.set_num_threads(1)
+        torch.manual_seed(0)
+        text.vocab_size = VOCABULARY
+        config = JnanaConfig(text_config=text, vision_config=tiny.lite_config(), image_token_index=PLACE)
+        self.model = JnanaForConditionalGeneration(config).eval()
+        self.preset = get_preset("phi2")
+        self.tokenizer = Signs()
+        self.stop_token_ids = (VOCABULARY - 1,)
+        self.device = torch.device("cpu")
+
+    def prompt(self, seed: int, *, pictures: int = 0, words: int = 20, before: Prompt | None = None) -> Prompt:
+        """`before`: what the conversation begins with."""
+        chance = torch.Generator().manual_seed(seed)
+        ids = [] if before is None else [before.input_ids[0]]
+        features = [] if before is None or before.vision_features is None else [before.vision_features]
+        for _ in range(pictures):
+            ids += [torch.full((49,), PLACE), torch.randint(0, 190, (3,), generator=chance)]
+            features.append(torch.randn(1, 49, 16, generator=chance))
+        ids.append(torch.randint(0, 190, (words,), generator=chance))
+        return Prompt(torch.cat(ids)[None], torch.cat(features) if features else None, ())
+
+    def alone(self, prompt: Prompt, tokens: int = ANSWER) -> list[int]:
+        """What plain `generate` answers."""
+        with torch.inference_mode():
+            written: Any = self.model.generate(
+                prompt.input_ids,
+                attention_mask=torch.ones_like(prompt.input_ids),
+                max_new_tokens=tokens,
+                do_sample=False,
+                eos_token_id=list(self.stop_token_ids),
+                pad_token_id=self.stop_token_ids[0],
+                **({} if prompt.vision_features is None else {"vision_features": prompt.vision_features}),
+            )
+        ids: list[int] = written[0, prompt.input_ids.shape[1] :].tolist()
+        return ids
+
+
+@pytest.fixture(params=["llama", "phi"])
+def mind(request: pytest.FixtureRequest) -> SmallMind:
+    return SmallMind(tiny.llama_config() if request.param == "llama" else tiny.phi_config())
+
+
+@pytest.fixture
+async def engine(mind: SmallMind) -> AsyncIterator[Engine]:
+    small: Any = mind
+    engine = Engine(small)
+    yield engine
+    engine.close()
+
+
+async def ask(engine: Engine, prompt: Prompt, **sampling: Any) -> str:
+    tokens = [token.text async for token in engine.generate(prompt, Sampling(**{"max_tokens": ANSWER} | sampling))]
+    return "".join(tokens)
+
+
+def text_of(ids: list[int]) -> str:
+    return Signs().decode([token for token in ids if token != VOCABULARY - 1])
+
+
+def mixed(mind: SmallMind, count: int) -> list[Prompt]:
+    """Texts, pictures and conversations that go on."""
+    prompts: list[Prompt] = []
+    for seed in range(count):
+        before = prompts[seed - 3] if seed % 4 == 3 else None
+        prompts.append(mind.prompt(seed, pictures=(seed % 3 == 1) + (seed % 5 == 4), words=1 + 7 * (seed % 9), before=before))
+    return prompts
+
+
+@pytest.mark.parametrize(("slots", "prompt_tokens"), [(16, 256), (5, 16), (3, 7), (1, 64)])
+async def test_a_crowd_gets_the_answers_each_would_get_alone(
+    mind: SmallMind, engine: Engine, monkeypatch: pytest.MonkeyPatch, slots: int, prompt_tokens: int
+) -> None:
+    monkeypatch.setattr(Engine, "slots", slots)
+    monkeypatch.setattr(batch, "PROMPT_TOKENS", prompt_tokens)
+    prompts = mixed(mind, 64 if slots == 16 else 20)
+    chance = random.Random(slots)  # noqa: S311
+
+    async def come(prompt: Prompt) -> str:
+        await asyncio.sleep(chance.random() / 10)
+        return await ask(engine, prompt)
+
+    async def come_and_go(prompt: Prompt) -> None:
+        await asyncio.sleep(chance.random() / 10)
+        async with aclosing(engine.generate(prompt, Sampling(ANSWER))) as tokens:
+            async for token in tokens:
+                if token.tokens > 5:
+                    return
+
+    order = list(range(len(prompts)))
+    chance.shuffle(order)
+    async with asyncio.TaskGroup() as group:
+        asked = {at: group.create_task(come(prompts[at])) for at in order}
+        for at in order[::4]:
+            group.create_task(come_and_go(prompts[at]))
+    wrong = [at for at, prompt in enumerate(prompts) if asked[at].result() != text_of(mind.alone(prompt))]
+    assert wrong == []
+
+
+async def test_a_seeded_sample_is_the_same_alone_and_in_a_crowd(mind: SmallMind, engine: Engine) -> None:
+    prompts = mixed(mind, 8)
+    alone = [await ask(engine, prompt, temperature=1.0, seed=at) for at, prompt in enumerate(prompts)]
+    together = await asyncio.gather(*(ask(engine, prompt, temperature=1.0, seed=at) for at, prompt in enumerate(prompts)))
+    assert together == alone
+
+
+async def test_a_follow_up_reads_only_what_is_new(mind: SmallMind, engine: Engine) -> None:
+    read: list[int] = []
+    text = mind.model.model.language_model
+    forward = text.forward
+
+    def count(*args: Any, step: Any = None, **options: Any) -> Any:
+        if step is not None:
+            read.append(len(step.rows))
+        return forward(*args, step=step, **options)
+
+    text.forward = count
+    first = mind.prompt(1, pictures=1, words=30)
+    answer = mind.alone(first)
+    await ask(engine, first)
+    read.clear()
+    said = Prompt(torch.cat([first.input_ids, torch.tensor([answer])], 1), first.vision_features, ())
+    again = mind.prompt(2, words=9, before=said)
+    assert await ask(engine, again) == text_of(mind.alone(again))
+    assert read[0] == 9 + 1  # the last token of an answer is never read while it is written
+    read.clear()
+    other = mind.prompt(1, pictures=1, words=30)
+    changed = Prompt(other.input_ids, torch.flip(first.vision_features, [0, 1]), ())  # type: ignore[arg-type]
+    assert await ask(engine, changed) == text_of(mind.alone(changed))
+    assert read[0] == other.input_ids.shape[1]  # the same words about another picture
+
+
+async def test_what_memory_has_no_room_for_waits_and_is_answered(
+    mind: SmallMind, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = mixed(mind, 6)
+    text = mind.model.model.language_model
+    forward = text.forward
+    most = 0
+
+    def full(*args: Any, step: Any, **options: Any) -> Any:
+        nonlocal most
+        together = len(set(step.rows.tolist()))
+        if together > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        most = max(most, together)
+        return forward(*args, step=step, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text, "forward", full)
+        answers = await asyncio.gather(*(ask(engine, prompt) for prompt in prompts))
+    assert most == 2
+    assert answers == [text_of(mind.alone(prompt)) for prompt in prompts]
