@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import queue
@@ -25,6 +26,9 @@ OF_FREE, OF_MEMORY = 0.7, 0.125
 """Parts of what a GPU has free beside the weights, and of a machine's memory, that keys and values may take."""
 FOR_PREFIXES = 1 / 3
 """Of those, for earlier turns; the rest is for the answers that are being written. Whoever finds no room waits."""
+
+ENDING_SECONDS = 5.0
+"""Seconds that the process waits for the pass that runs when it ends."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -70,6 +74,7 @@ class Engine:
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
+        atexit.register(self._end)
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Token, None]:
         """The answer as it grows. Closing the iterator or cancelling its task ends generation within one pass.
@@ -127,6 +132,11 @@ class Engine:
         """No further answers; the thread ends after those that run."""
         self._closed = True
         self._inbox.put(None)
+
+    def _end(self) -> None:
+        """Before the interpreter goes: a thread inside torch then takes the process down with it."""
+        self.close()
+        self._thread.join(ENDING_SECONDS)
 
     def _send(self, what: _Job | Callable[[], None]) -> None:
         if self._closed:
