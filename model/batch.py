@@ -11,8 +11,7 @@ from model.prefixes import Prefixes
 from model.writing import Writing
 
 PROMPT_TOKENS = 256
-"""Most tokens of prompts in one pass, beside the answers': a passage of that length is a quarter of a second of pocket on two
-cores, and until it is read nobody's answer grows."""
+"""Most tokens of prompts in one pass, beside the answers': until they are read nobody's answer grows."""
 
 
 class Batch:
@@ -30,10 +29,14 @@ class Batch:
     def busy(self) -> bool:
         return bool(self.waiting or self.running)
 
-    def bytes_with(self, writing: Writing | None = None) -> int:
-        """What the slots take, if `writing` gets one as well."""
-        everyone = [*self.running, *([writing] if writing else [])]
-        return self.slots.bytes_with(len(everyone), max((one.longest for one in everyone), default=0))
+    @property
+    def needed(self) -> int:
+        """Bytes of the slots that the running answers need."""
+        return self.slots.bytes_of(len(self.running), max((one.longest for one in self.running), default=0))
+
+    def bytes_with(self, writing: Writing) -> int:
+        """Bytes that the slots take once `writing` has one as well."""
+        return self.slots.bytes_with(len(self.running) + 1, max(one.longest for one in (*self.running, writing)))
 
     def admit(self) -> None:
         """Give the first that waits a slot, with what is known of its prompt already."""
@@ -46,15 +49,18 @@ class Batch:
 
     def remove(self, writing: Writing) -> None:
         """Take its slot, and keep what was read for the next question of the conversation."""
-        if writing.row >= 0:
-            if writing.past:
+        if writing.past:
+            try:
                 self._prefixes.keep(writing.keys[: writing.past], self.slots.copy_out(writing.row, writing.past))
-            self.evict(writing)
-        elif writing in self.waiting:
-            self.waiting.remove(writing)
+            except torch.OutOfMemoryError:
+                self.forget()
+        self.evict(writing)
 
     def evict(self, writing: Writing) -> None:
-        """Take its slot and keep nothing."""
+        """Take its slot or its place in the queue, and keep nothing."""
+        if writing.row < 0:
+            self.waiting.remove(writing)
+            return
         self.slots.give_back(writing.row)
         self.running.remove(writing)
         writing.row, writing.past = -1, 0

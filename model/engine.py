@@ -8,6 +8,7 @@ import contextlib
 import os
 import queue
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -74,7 +75,7 @@ class Engine:
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
-        atexit.register(self._end)
+        _ENGINES.add(self)
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Token, None]:
         """The answer as it grows. Closing the iterator or cancelling its task ends generation within one pass.
@@ -133,9 +134,8 @@ class Engine:
         self._closed = True
         self._inbox.put(None)
 
-    def _end(self) -> None:
-        """Before the interpreter goes: a thread inside torch then takes the process down with it."""
-        self.close()
+    def join(self) -> None:
+        """Wait for the thread, after `close`; at most ENDING_SECONDS."""
         self._thread.join(ENDING_SECONDS)
 
     def _send(self, what: _Job | Callable[[], None]) -> None:
@@ -152,12 +152,11 @@ class Engine:
             while self._busy or not self._closed:
                 self._take_in()
                 for adapted, batch in self._batches.items():
-                    self._drop_cancelled(batch)
                     if batch.busy:
                         self._go_on(adapted, batch)
 
     def _take_in(self) -> None:
-        """What came meanwhile; waits for something if there is nothing to do."""
+        """What came meanwhile, up to one piece of other work; waits for something if there is nothing to do."""
         with contextlib.suppress(queue.Empty):
             while True:
                 what = self._inbox.get(block=not self._busy)
@@ -168,27 +167,35 @@ class Engine:
                     self._batches[what.writing.prompt.adapted].waiting.append(what.writing)
                 else:
                     what()
+                    if self._busy:
+                        return
 
     def _drop_cancelled(self, batch: Batch) -> None:
         for writing in [one for one in (*batch.waiting, *batch.running) if one.cancelled]:
             self._let_go(batch, writing)
 
     def _admit(self, batch: Batch) -> None:
+        """Let in whoever finds room. A prompt that cannot be taken in is the fault of nobody else."""
         while batch.waiting:
             writing = batch.waiting[0]
-            others = sum(other.bytes_with() for other in self._batches.values() if other is not batch)
+            others = sum(other.slots.memory.nbytes for other in self._batches.values() if other is not batch)
             running = sum(len(other.running) for other in self._batches.values())
             if running and (running >= self.slots or batch.bytes_with(writing) + others > self._memory):
                 return
-            batch.admit()
+            try:
+                batch.admit()
+            except (torch.OutOfMemoryError, torch.AcceleratorError):
+                raise
+            except Exception as error:
+                self._let_go(batch, writing, error)
 
     def _go_on(self, adapted: bool, batch: Batch) -> None:
         self._switch.set(on=adapted)
-        ended: list[Writing] = []
         try:
+            self._drop_cancelled(batch)
             self._admit(batch)
-            if batch.running:
-                ended = batch.step()
+            for writing in batch.step() if batch.running else ():
+                self._let_go(batch, writing)
         except torch.OutOfMemoryError:
             self._make_room(batch)
         except torch.AcceleratorError:
@@ -197,18 +204,15 @@ class Engine:
             log.exception("device_lost")
             os._exit(1)
         except Exception as error:
-            for writing in [*batch.running, *batch.waiting]:
+            for writing in list(batch.running):
                 self._let_go(batch, writing, error)
-        else:
-            for writing in ended:
-                self._let_go(batch, writing)
 
     def _make_room(self, batch: Batch) -> None:
         """After memory ran out: forget what only saves time, and let the youngest answer wait once; then there was no room."""
         for other in self._batches.values():
             other.forget()
         youngest = batch.running[-1] if batch.running else batch.waiting[0]
-        self._memory = max(batch.bytes_with() - 1, 1)
+        self._memory = max(batch.needed - 1, 1)
         log.warning("out_of_memory", answers=len(batch.running), budget=self._memory)
         if youngest.retried:
             self._let_go(batch, youngest, OutOfMemory())
@@ -220,14 +224,25 @@ class Engine:
         torch.cuda.empty_cache()
 
     def _let_go(self, batch: Batch, writing: Writing, error: Exception | None = None) -> None:
-        if error is not None and writing.row >= 0:
-            batch.evict(writing)
-        else:
+        if error is None:
             batch.remove(writing)
+        else:
+            batch.evict(writing)
         job = self._jobs.pop(writing)
         if error is not None:
             job.tell(error)
         job.tell(None)
+
+
+_ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """A thread that is inside torch when the interpreter goes takes the process down with it."""
+    for engine in list(_ENGINES):
+        engine.close()
+        engine.join()
 
 
 def _memory(device: torch.device) -> int:

@@ -109,13 +109,9 @@ class Switch:
 @contextlib.contextmanager
 def switched_off(model: nn.Module) -> Iterator[None]:
     """Inside the block the model computes what its base does, bit for bit. One thread at a time."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
-    for layer in layers:
-        layer.enable_adapters(False)
+    switch = Switch(model)
+    switch.set(on=False)
     try:
         yield
     finally:
-        for layer in layers:
-            layer.enable_adapters(True)
+        switch.set(on=True)

@@ -58,9 +58,14 @@ class Slots:
         size: int = layers * both * heads * width * self.memory.element_size()
         return size
 
-    def bytes_with(self, rows: int, tokens: int) -> int:
-        """What `rows` conversations of up to `tokens` take."""
+    def bytes_of(self, rows: int, tokens: int) -> int:
+        """What `rows` conversations of up to `tokens` need."""
         return _doubled(rows) * _rounded(tokens) * self.bytes_per_token
+
+    def bytes_with(self, rows: int, tokens: int) -> int:
+        """What is taken once they are in: slots do not shrink before the last conversation is gone."""
+        _, _, rows_now, _, capacity, _ = self.memory.shape
+        return max(rows_now, _doubled(rows)) * max(capacity, _rounded(tokens)) * self.bytes_per_token
 
     def take(self, tokens: int) -> int:
         """The lowest free row, with room for so many tokens."""

@@ -16,6 +16,7 @@ from model import batch
 from model.engine import Engine
 from model.mind import Prompt
 from model.modeling import JnanaConfig, JnanaForConditionalGeneration
+from model.packed import PackedModel, Slots
 from model.presets import get_preset
 from model.sampling import Sampling
 from tests.model import tiny
@@ -189,3 +190,33 @@ async def test_what_memory_has_no_room_for_waits_and_is_answered(
         answers = await asyncio.gather(*(ask(engine, prompt) for prompt in prompts))
     assert most == 2
     assert answers == [text_of(mind.alone(prompt)) for prompt in prompts]
+
+
+async def test_a_prompt_that_cannot_be_taken_in_is_nobody_elses_fault(mind: SmallMind, engine: Engine) -> None:
+    prompts = mixed(mind, 4)
+    broken = Prompt(prompts[0].input_ids, torch.randn(1, 49, 16), ())  # a picture without a place
+    asked = [*prompts[:2], broken, *prompts[2:]]
+    answers = await asyncio.gather(*(ask(engine, prompt) for prompt in asked), return_exceptions=True)
+    assert isinstance(answers.pop(2), ValueError)
+    assert answers == [text_of(mind.alone(prompt)) for prompt in prompts]
+
+
+async def test_memory_that_runs_out_while_keeping_costs_no_answer(
+    mind: SmallMind, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Slots, "copy_out", full)
+    prompts = mixed(mind, 3)
+    assert [await ask(engine, prompt) for prompt in prompts] == [text_of(mind.alone(prompt)) for prompt in prompts]
+
+
+def test_slots_count_what_they_hold_already(mind: SmallMind) -> None:
+    slots = PackedModel(mind.model).slots()
+    rows = [slots.take(10) for _ in range(4)]
+    for row in rows[1:]:
+        slots.give_back(row)
+    assert slots.bytes_with(2, 1000) == 4 * 1024 * slots.bytes_per_token  # four rows grow with the long one
+    slots.take(1000)
+    assert slots.memory.nbytes == slots.bytes_with(2, 10)

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from model.hints import Recognition, photo_line
 from training.data.pocket import signs
 from training.data.pocket.looking import Eyes
 from training.data.pocket.records import Conversation, write_lines, write_list
@@ -22,7 +23,7 @@ SIGNS = ("captions", "scenes", "classes")
 """Of which a part is shown with text in the picture."""
 WITH_TEXT, WITHOUT = 0.25, 0.05
 """Parts of those that are asked about text: with some, and with none."""
-NAMELESS = "The photo is unclear."
+NAMELESS = photo_line(Recognition((), sure=False))
 """What is not said of a picture with text in it (model/mind.py)."""
 LINES = "hints.jsonl"
 """{"image", "line"} a line, in the folder of a source."""

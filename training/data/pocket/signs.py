@@ -36,7 +36,7 @@ FORMS = (
     "{Word}: the {other} of the year {year}",
     "{number} {WORD}",
 )
-"""Lines of a sign, a label or a page; the words are nouns of captions."""
+"""Lines of a sign, a label or a page; the words are out of captions."""
 
 
 def sign(words: Sequence[str], chance: random.Random) -> str:
