@@ -80,9 +80,19 @@ def test_ask_that_fails_says_one_sentence(env: dict[str, str], model: FakeModel)
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+def _hears_ctrl_c() -> None:
+    """As in a terminal; in the background of a shell (`make test &`) a program inherits that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ask_that_is_interrupted_leaves_no_turn_behind(env: dict[str, str], model: FakeModel, tmp_path: Path) -> None:
     answer = model.say("Half", hold=True)
-    process = subprocess.Popen([sys.executable, "-m", "bot.cli", "ask", "Anybody there?"], env=env, stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bot.cli", "ask", "Anybody there?"],
+        env=env,
+        stdout=subprocess.PIPE,
+        preexec_fn=_hears_ctrl_c,
+    )
     assert answer.begun.wait(LIMIT)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=LIMIT)
