@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import threading
+import contextlib
+import heapq
+import time
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,7 @@ import structlog
 from faster_whisper import WhisperModel
 from faster_whisper.transcribe import Segment as WhisperSegment
 
-from model.audio import SAMPLE_RATE, decode
+from model.audio import SAMPLE_RATE, Samples, decode
 
 log = structlog.get_logger(__name__)
 
@@ -64,13 +67,18 @@ class Transcript:
 
 
 class Speech:
-    """A loaded Whisper. One recording at a time; `slots` tells how many may be given to it at once."""
+    """A loaded Whisper, shared by up to `slots` recordings at once: the shortest goes first, a stretch of speech at a time.
 
-    slots = 1
+    Who has waited for as long as its recording takes to play comes before any new one, so that nobody waits for ever.
+    """
+
+    slots = 8
 
     def __init__(self, folder: Path, *, device: str, threads: int) -> None:
         """Load CTranslate2 weights from `folder`. Blocking, a second or two. `threads`: of the whole process, at least 1."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="speech")
+        self._decoding = ThreadPoolExecutor(1, thread_name_prefix="sound")
+        self._turns = _Turns()
         self._model, self.device = _load(folder, device, max(1, min(MAX_THREADS, threads // 2)))
 
     async def transcribe(self, data: bytes, language: str | None = None) -> Transcript:
@@ -81,23 +89,43 @@ class Speech:
         """
         if language is not None and language not in self._model.supported_languages:
             raise UnknownLanguage(f"'{language}' is not a language code that the speech model knows, such as en or de.")
-        cancelled = threading.Event()
-        run = asyncio.get_running_loop().run_in_executor(self._thread, self._transcribe, data, language, cancelled)
-        try:
-            return await asyncio.shield(run)
-        finally:
-            cancelled.set()
+        asked = time.monotonic()
+        loop = asyncio.get_running_loop()
+        samples = await loop.run_in_executor(self._decoding, decode, data)
+        duration = len(samples) / SAMPLE_RATE
+        recording = _Recording(self._model, samples, language)
+        while not recording.done:
+            async with self._turns.take(asked + duration):
+                while not recording.done and not self._turns.is_wanted_below(asked + duration):
+                    await loop.run_in_executor(self._thread, recording.go_on)
+        text = " ".join(segment.text for segment in recording.segments)
+        return Transcript(text, recording.language if text else "", duration, tuple(recording.segments))
 
     def close(self) -> None:
-        """No further recordings; the thread ends after the running one."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """No further recordings; the threads end after the running ones."""
+        for thread in (self._thread, self._decoding):
+            thread.shutdown(wait=False, cancel_futures=True)
 
-    def _transcribe(self, data: bytes, language: str | None, cancelled: threading.Event) -> Transcript:
-        samples = decode(data)
-        duration = len(samples) / SAMPLE_RATE
-        if cancelled.is_set():
-            return Transcript("", "", duration, ())
-        found, info = self._model.transcribe(
+
+class _Recording:
+    """One that is being written down."""
+
+    def __init__(self, model: WhisperModel, samples: Samples, language: str | None) -> None:
+        self.segments: list[Segment] = []
+        self.language = ""
+        self.done = False
+        self._stretches = self._listen(model, samples, language)
+
+    def go_on(self) -> None:
+        """Write down the next stretch. Blocking, about a second; the first one also finds who speaks where."""
+        segment = next(self._stretches, None)
+        if segment is None:
+            self.done = True
+        elif not _dreamt(segment):
+            self.segments.append(_segment(segment))
+
+    def _listen(self, model: WhisperModel, samples: Samples, language: str | None) -> Iterator[WhisperSegment]:
+        found, info = model.transcribe(
             samples,
             language=language,
             beam_size=BEAM_SIZE,
@@ -108,15 +136,53 @@ class Speech:
             log_prob_threshold=MIN_LOG_PROBABILITY,
             no_speech_threshold=NO_SPEECH_PROBABILITY,
         )
-        segments: list[Segment] = []
+        self.language = info.language
         if info.duration_after_vad > 0:
-            for segment in found:
-                if cancelled.is_set():
-                    break
-                if not _dreamt(segment):
-                    segments.append(_segment(segment))
-        text = " ".join(segment.text for segment in segments)
-        return Transcript(text, info.language if text else "", duration, tuple(segments))
+            yield from found
+
+
+class _Turns:
+    """A lock that goes to whoever has the lowest number. All methods belong to one event loop."""
+
+    def __init__(self) -> None:
+        self._taken = False
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._count = 0
+
+    @contextlib.asynccontextmanager
+    async def take(self, number: float) -> AsyncIterator[None]:
+        """Hold the lock inside the block."""
+        if self._taken:
+            await self._wait(number)
+        self._taken = True
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    def is_wanted_below(self, number: float) -> bool:
+        """Whether somebody with a lower number waits for it."""
+        return bool(self._waiting) and self._waiting[0][0] < number
+
+    async def _wait(self, number: float) -> None:
+        granted = asyncio.get_running_loop().create_future()
+        self._count += 1
+        heapq.heappush(self._waiting, (number, self._count, granted))
+        try:
+            await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled():
+                self._pass_on()  # it was handed over in the very instant of the cancellation
+            raise
+
+    def _pass_on(self) -> None:
+        self._taken = False
+        while self._waiting:
+            _, _, granted = heapq.heappop(self._waiting)
+            if not granted.done():
+                granted.set_result(None)
+                self._taken = True
+                return
 
 
 def _load(folder: Path, device: str, threads: int) -> tuple[WhisperModel, str]:

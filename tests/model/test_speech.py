@@ -16,7 +16,7 @@ from model import audio
 from model.audio import AudioBroken, AudioTooLong, decode
 from model.presets import get_preset
 from model.settings import available_cores
-from model.speech import MAX_THREADS, Segment, Speech, Transcript, UnknownLanguage, _dreamt
+from model.speech import MAX_THREADS, Segment, Speech, Transcript, UnknownLanguage, _dreamt, _Turns
 from model.weights import folder_of
 
 VOICE = Path(__file__).parent.parent / "data" / "voice.ogg"
@@ -205,3 +205,39 @@ async def test_two_at_once_and_one_given_up_do_not_disturb_each_other(speech: Sp
     first, second = await asyncio.gather(*(speech.transcribe(VOICE.read_bytes()) for _ in range(2)))
     assert words(first.text) == words(second.text) == SAID
     assert given_up.cancelled()
+
+
+@pytest.mark.pocket
+async def test_a_short_note_does_not_wait_for_a_long_one(speech: Speech) -> None:
+    clip = (decode(VOICE.read_bytes()) * 32767).astype(np.int16)
+    pause = np.zeros(audio.SAMPLE_RATE, np.int16)
+    finished: list[str] = []
+
+    async def note(name: str, data: bytes) -> str:
+        heard = await speech.transcribe(data, "en")
+        finished.append(name)
+        return words(heard.text)
+
+    long = asyncio.create_task(note("long", wav(np.concatenate([clip, pause] * 3))))  # in two stretches
+    while not speech._turns._taken:  # noqa: ASYNC110 - until it is being written down
+        await asyncio.sleep(0.01)
+    short = await note("short", VOICE.read_bytes())
+    assert finished == ["short"]
+    assert short == SAID
+    assert (await long).startswith("he was not an")
+
+
+async def test_who_has_waited_as_long_as_its_recording_takes_comes_before_new_ones() -> None:
+    turns, order = _Turns(), []
+
+    async def recording(asked: float, duration: float) -> None:
+        async with turns.take(asked + duration):
+            order.append((asked, duration))
+            await asyncio.sleep(0)
+
+    asking = [(0, 100.0), (1, 600.0), (2, 5.0), (500, 200.0), (600, 5.0), (602, 5.0)]
+    tasks = [asyncio.create_task(recording(*each)) for each in asking]
+    await asyncio.sleep(0)
+    tasks[3].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert order == [(0, 100.0), (2, 5.0), (1, 600.0), (600, 5.0), (602, 5.0)]
