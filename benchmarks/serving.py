@@ -118,18 +118,29 @@ def main() -> None:
     settings = WorkerSettings()
     quiet = lambda what, done, total: None  # noqa: E731
     weights = prepare(preset, settings.home, quiet)
-    mind = Mind.load(
-        preset, weights, adapter=None, device="cpu", threads=options.threads, hints=False, ocr=False, progress=quiet
-    )
-    mind.stop_token_ids = ()
-    engine = Engine(mind)
+    engines = []
+    for precision in ("fp32", "int8"):
+        mind = Mind.load(
+            preset,
+            weights,
+            device="cpu",
+            precision=precision,
+            threads=options.threads,
+            hints=False,
+            ocr=False,
+            progress=quiet,
+        )
+        mind.stop_token_ids = ()
+        engines.append(Engine(mind))
+    full, int8 = engines
     peer = AutoModelForCausalLM.from_pretrained(weights.language, dtype=torch.float32).eval()
     vocabulary = peer.config.vocab_size
     sides: dict[str, Callable[[list[list[int]]], Run]] = {
         "one by one": lambda asked: one_by_one(peer, asked[:2]),
         "static batch": lambda asked: static_batch(peer, asked),
         "transformers' continuous batching": lambda asked: continuous(peer, asked),
-        "engine": lambda asked: ours(engine, asked),
+        "engine, fp32": lambda asked: ours(full, asked),
+        "engine, int8": lambda asked: ours(int8, asked),
     }
     sides = {name: run for name, run in sides.items() if name not in options.without}
     rates: dict[tuple[str, int], list[float]] = {}
@@ -144,16 +155,16 @@ def main() -> None:
                     rates.setdefault((name, crowd), []).append(answered * ANSWER / made.seconds)
                     firsts.setdefault((name, crowd), []).extend(made.firsts)
                 print(turn, crowd, name, f"{answered * ANSWER / made.seconds:.1f}", file=sys.stderr, flush=True)
-    engine.close()
+    for engine in engines:
+        engine.close()
     print(header("Many people at once", "torch", "transformers"))
     print(f"pocket, {options.threads} threads, {options.rounds} rounds, medians. Tokens a second of all together:\n")
     rows = [[name, *(f"{statistics.median(rates[name, crowd]):.1f}" for crowd in CROWDS)] for name in sides]
-    if "one by one" in sides:
-        ratios = (
-            statistics.median(a / b for a, b in zip(rates["engine", crowd], rates["one by one", crowd], strict=True))
-            for crowd in CROWDS
-        )
-        rows.append(["engine / one by one", *(f"{ratio:.2f}" for ratio in ratios)])
+    for side, beside in (("engine, fp32", "one by one"), ("engine, int8", "one by one"), ("engine, int8", "engine, fp32")):
+        if beside in sides:
+            pairs = (zip(rates[side, crowd], rates[beside, crowd], strict=True) for crowd in CROWDS)
+            ratios = (statistics.median(ours / theirs for ours, theirs in each) for each in pairs)
+            rows.append([f"{side} / {beside}", *(f"{ratio:.2f}" for ratio in ratios)])
     print(table(["", *(f"{crowd} at once" for crowd in CROWDS)], rows))
     print("\nSeconds until the first token, median and worst:\n")
     rows = [

@@ -251,11 +251,11 @@ def check(adapter: Adapter, preset: Preset, weights: PreparedWeights, precision:
                 f"It was made for the {what} {made_for.name} (weights {made_for.sha256[:12]}), and here is "
                 f"{preset.components[part].title} ({found[:12]}): other weights need an adapter of their own."
             )
-    # Formats of full width differ by rounding; 4 bits are other weights. A projector alone is no correction to any.
+    # 8 bits and more differ by rounding; 4 bits are other weights. A projector alone is no correction to any.
     if adapter.lora is not None and (card.base.precision == "nf4") != (precision == "nf4"):
         wrong.append(
             f"Its LoRA was trained on the language model in {_words(card.base.precision)}, and here it runs in "
-            f"{_words(precision)}: merge it (`jnana adapters merge`), or change MODEL_DEVICE."
+            f"{_words(precision)}: merge it (`jnana adapters merge`), or change MODEL_PRECISION or MODEL_DEVICE."
         )
     if (layers := _layers(weights.tower)) is not None and not -layers - 1 <= card.tower.layer <= layers:
         wrong.append(f"It reads layer {card.tower.layer} of the vision tower, and here the tower has {layers}.")
@@ -267,9 +267,14 @@ def check(adapter: Adapter, preset: Preset, weights: PreparedWeights, precision:
 def open_fitting(folder: Path, preset: Preset, weights: PreparedWeights, precision: Precision) -> Adapter:
     """An adapter that can be loaded here. Raises WeightsError with everything that speaks against it."""
     adapter = Adapter.open(folder)
-    if wrong := check(adapter, preset, weights, precision):
-        raise WeightsError(f"The adapter {adapter.name} ({folder}) cannot be used here. {' '.join(wrong)}")
+    require_fit(adapter, preset, weights, precision)
     return adapter
+
+
+def require_fit(adapter: Adapter, preset: Preset, weights: PreparedWeights, precision: Precision) -> None:
+    """Raises WeightsError with everything that speaks against loading it here."""
+    if wrong := check(adapter, preset, weights, precision):
+        raise WeightsError(f"The adapter {adapter.name} ({adapter.folder}) cannot be used here. {' '.join(wrong)}")
 
 
 @contextlib.contextmanager
@@ -319,7 +324,7 @@ def _layers(tower: Path) -> int | None:
 
 
 def _words(precision: Precision) -> str:
-    return "4 bits (nf4)" if precision == "nf4" else f"full width ({precision})"
+    return {"nf4": "4 bits (nf4)", "int8": "8 bits (int8)"}.get(precision, f"full width ({precision})")
 
 
 def _if_there(path: Path) -> Path | None:

@@ -76,7 +76,7 @@ def check_adapter(name: NameOrFolder, preset: PresetOption = None) -> None:
     settings, chosen = _settings(preset)
     with sentences():
         adapter = Adapter.open(shelf.find(name, chosen, settings.home))
-        wrong = check(adapter, chosen, *_here(chosen, settings))
+        wrong = check(adapter, chosen, *_here(adapter, chosen, settings))
     if wrong:
         print(*wrong, sep="\n")
         raise typer.Exit(NO_WEIGHTS)
@@ -185,13 +185,14 @@ def _settings(preset: str | None) -> tuple[WorkerSettings, Preset]:
     return settings, get_preset(settings.preset)
 
 
-def _here(preset: Preset, settings: WorkerSettings) -> tuple[PreparedWeights, Any]:
-    """The preset's weights, and the precision that they are loaded in. Raises WeightsError."""
+def _here(adapter: Adapter, preset: Preset, settings: WorkerSettings) -> tuple[PreparedWeights, Any]:
+    """The preset's weights, and the precision that they are loaded in for an adapter. Raises WeightsError."""
     from model.quantize import place  # imports torch
 
     with progress() as on_progress:
         weights = prepare(preset, settings.home, on_progress)
-    return weights, place(preset, settings.device).precision
+    trained_in = adapter.card.base.precision if adapter.lora else None
+    return weights, place(preset, weights, settings.device, precision=settings.precision, trained_in=trained_in).precision
 
 
 def _taken_in(name: str, preset: Preset, settings: WorkerSettings) -> Adapter:
@@ -203,7 +204,7 @@ def _taken_in(name: str, preset: Preset, settings: WorkerSettings) -> Adapter:
         is_zip = name.endswith(".zip")
         found = shelf.unpack(Path(name).expanduser(), Path(unpacked)) if is_zip else shelf.find(name, preset, settings.home)
         adapter = Adapter.open(found)
-        if wrong := check(adapter, preset, *_here(preset, settings)):
+        if wrong := check(adapter, preset, *_here(adapter, preset, settings)):
             raise WeightsError(f"The adapter {adapter.name} cannot be used here. {' '.join(wrong)}")
         return shelf.install(adapter, preset, settings.home)
 

@@ -21,13 +21,13 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from model import lora
-from model.adapters import open_fitting
+from model import int8, lora
+from model.adapters import Adapter, require_fit
 from model.convert import quiet
 from model.hints import photo_line, text_line
 from model.modeling import JnanaForConditionalGeneration
 from model.ocr import Reader
-from model.presets import Preset
+from model.presets import Precision, Preset
 from model.projector import Projector
 from model.prompt import Placeholder, PromptWriter, Turn, spoken
 from model.quantize import Placement, place
@@ -90,6 +90,7 @@ class Mind:
         eyes: Eyes,
         device: torch.device,
         *,
+        precision: Precision = "fp32",
         adapter: str | None = None,
         base_writer: PromptWriter | None = None,
     ) -> None:
@@ -98,6 +99,7 @@ class Mind:
         self.preset = preset
         self.model = model
         self.device = device
+        self.precision = precision
         self.adapter = adapter
         self.tokenizer = writer.tokenizer
         self.stop_token_ids = writer.stop_token_ids
@@ -117,21 +119,26 @@ class Mind:
         *,
         adapter: Path | None = None,
         device: str,
+        precision: str = "auto",
         threads: int,
         hints: bool,
         ocr: bool,
         progress: Progress,
     ) -> Mind:
-        """Load a prepared preset, and the artefact `adapter` onto it. Blocking, seconds. `threads`: torch's and onnxruntime's,
-        at least 1.
+        """Load a prepared preset, and the artefact `adapter` onto it. Blocking, seconds.
+
+        `device`, `precision`: as `place` takes them. `threads`: torch's and onnxruntime's, at least 1.
 
         Raises WeightsError when the machine cannot run the preset, or the adapter does not fit.
         """
         torch.set_num_threads(threads)
-        placement = place(preset, device)
-        progress(LOADING, 0, LOAD_STEPS)
-        artefact = open_fitting(adapter, preset, weights, placement.precision) if adapter else None
+        artefact = Adapter.open(adapter) if adapter else None
         card = artefact.card if artefact else None
+        trained_in = card.base.precision if card and artefact and artefact.lora else None
+        placement = place(preset, weights, device, precision=precision, trained_in=trained_in)
+        progress(LOADING, 0, LOAD_STEPS)
+        if artefact:
+            require_fit(artefact, preset, weights, placement.precision)
         with quiet():
             tokenizer = load_tokenizer(weights.language)
             text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **placement.language)
@@ -141,9 +148,13 @@ class Mind:
             writer = PromptWriter(tokenizer, card.served(preset) if card else preset, rows)
             base_writer = PromptWriter(tokenizer, preset, rows) if card and card.text_only == "base" else None
             progress(LOADING, 1, LOAD_STEPS)
-            tower = load_tower(weights.tower, placement)
+            tower = load_tower(weights.tower, placement.device, placement.dtype)
             file = artefact.projector if artefact else None
             projector = _load_projector(file, tower, text, placement) if file else None
+        if placement.precision == "int8":
+            turn = int8.quantise(text)
+            if projector:
+                projector.turn = turn
         progress(LOADING, 2, LOAD_STEPS)
         reader = Reader(threads) if ocr else None
         model = JnanaForConditionalGeneration.assemble(
@@ -155,7 +166,16 @@ class Mind:
         )
         model.generation_config.eos_token_id = list(writer.stop_token_ids)
         eyes = Eyes(model.model, hints=hints, reader=reader, fit=card.tower.fit if card else "preset")
-        return cls(preset, model, writer, eyes, placement.device, adapter=card.name if card else None, base_writer=base_writer)
+        return cls(
+            preset,
+            model,
+            writer,
+            eyes,
+            placement.device,
+            precision=placement.precision,
+            adapter=card.name if card else None,
+            base_writer=base_writer,
+        )
 
     def read_ahead(self, messages: Sequence[Message]) -> float:
         """Read the text in new pictures, on any thread, before `encode` is called. Blocking, seconds; returns how many."""
@@ -238,13 +258,13 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def load_tower(folder: Path, placement: Placement) -> PreTrainedModel:
+def load_tower(folder: Path, device: torch.device, dtype: torch.dtype) -> PreTrainedModel:
     """The vision tower of a prepared preset, in eval mode."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     # A CLIP folder holds the text tower too, and AutoModel would load both.
     loader = CLIPVisionModel if config.model_type.startswith("clip") else AutoModel
-    tower: PreTrainedModel = loader.from_pretrained(folder, local_files_only=True, dtype=placement.dtype)
-    return _moved(tower, placement.device)
+    tower: PreTrainedModel = loader.from_pretrained(folder, local_files_only=True, dtype=dtype)
+    return _moved(tower, device)
 
 
 def _moved(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:

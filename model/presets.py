@@ -7,8 +7,8 @@ from typing import Literal
 
 Part = Literal["language", "tower", "speech"]
 """The three networks of a mind."""
-Precision = Literal["fp32", "bf16", "nf4"]
-"""Of a language model's weights."""
+Precision = Literal["fp32", "bf16", "int8", "nf4"]
+"""Of a language model's weights. int8: model/int8.py; nf4: 4 bits, of bitsandbytes."""
 Fit = Literal["preset", "crop", "pad"]
 """How pictures become square: the preset's way, the middle of them, or all of them on a square of the mean colour."""
 

@@ -1,15 +1,20 @@
-"""In which precision a preset runs where: NF4 on CUDA for phi-2, fp32 on CPUs."""
+"""In which precision a preset runs where: phi-2 in bf16 or 4 bits by what is free, pocket in 8 bits on CPUs."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
-from transformers import BitsAndBytesConfig
+from transformers import AutoConfig, BitsAndBytesConfig, PreTrainedConfig
 
+from model import int8
 from model.presets import Precision, Preset
-from model.weights import WeightsError
+from model.weights import PreparedWeights, WeightsError
+
+OVER_WEIGHTS = 1.5
+"""Times their weights that must be free for large models at full width: keys, values, and what is computed with them."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +25,8 @@ class Placement:
     dtype: torch.dtype
     """Of the tower and the projector, and of what is computed with the language model's 4-bit weights."""
     language: dict[str, Any]
-
-    @property
-    def precision(self) -> Precision:
-        """Of the language model's weights."""
-        if "quantization_config" in self.language:
-            return "nf4"
-        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+    precision: Precision
+    """Of the language model's weights; int8 is made of fp32 once they are loaded."""
 
 
 def nf4(device: torch.device) -> dict[str, Any]:
@@ -37,8 +37,53 @@ def nf4(device: torch.device) -> dict[str, Any]:
     return {"quantization_config": quantised, "dtype": torch.bfloat16, "device_map": {"": device}}
 
 
-def place(preset: Preset, device: str) -> Placement:
-    """Decide for `device`: auto, cpu, cuda, cuda:N or mps. Raises WeightsError when the machine cannot do what is asked for."""
+def place(preset: Preset, weights: PreparedWeights, device: str, *, precision: str, trained_in: Precision | None) -> Placement:
+    """Decide where and how the networks run.
+
+    `device`: auto, cpu, cuda, cuda:N or mps. `precision`: auto or one of Precision. `trained_in`: what the LoRA that will be
+    loaded was trained on, None without one. Raises WeightsError when the machine cannot do what is asked for.
+    """
+    where = _device(preset, device)
+    if precision == "auto":
+        precision = _best(preset, weights, where, trained_in)
+    if precision == "nf4":
+        return Placement(where, torch.bfloat16, nf4(where), "nf4")
+    if precision == "int8" and not (where.type == "cpu" and int8.is_supported(_config(weights))):
+        raise WeightsError(
+            f"MODEL_PRECISION=int8 is for pocket on an x86 CPU with AVX2, and not for {preset.name} on {where} here: set auto."
+        )
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return Placement(where, dtype, {"dtype": dtype}, cast(Precision, precision))
+
+
+def _best(preset: Preset, weights: PreparedWeights, where: torch.device, trained_in: Precision | None) -> Precision:
+    """The fastest that fits into what is free, and that the adapter knows."""
+    if preset.needs_cuda:  # large: bf16 or 4 bits
+        if trained_in is not None:
+            return "nf4" if trained_in == "nf4" else _full(where)
+        size = preset.components["language"].size * (1 if where.type == "cuda" else 2)  # 16 bits on disk
+        return "nf4" if _free(where) < size * OVER_WEIGHTS else _full(where)
+    # CPUs without bf16 units multiply bf16 four times slower than fp32 (docs/results); small models fit in fp32 anywhere.
+    return "int8" if where.type == "cpu" and int8.is_supported(_config(weights)) else "fp32"
+
+
+def _full(where: torch.device) -> Precision:
+    return "bf16" if where.type == "cuda" else "fp32"
+
+
+def _free(where: torch.device) -> int:
+    """Bytes of a GPU that nobody has taken; of a machine, all of them."""
+    if where.type == "cuda":
+        return torch.cuda.mem_get_info(where)[0]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _config(weights: PreparedWeights) -> PreTrainedConfig:
+    config: PreTrainedConfig = AutoConfig.from_pretrained(weights.language, local_files_only=True)
+    return config
+
+
+def _device(preset: Preset, device: str) -> torch.device:
     has_cuda = torch.cuda.is_available()
     if device == "auto":
         if preset.needs_cuda and not has_cuda:
@@ -54,7 +99,4 @@ def place(preset: Preset, device: str) -> Placement:
         raise WeightsError(f"MODEL_DEVICE={device}: this machine has {torch.cuda.device_count()} GPU(s), counted from 0.")
     if where.type == "mps" and not torch.backends.mps.is_available():
         raise WeightsError("MODEL_DEVICE=mps was asked for, and this is no Mac with Metal: set MODEL_DEVICE=cpu.")
-    if where.type == "cuda" and preset.needs_cuda:
-        return Placement(where, torch.bfloat16, nf4(where))
-    # CPUs without bf16 units multiply bf16 four times slower than fp32 (docs/results); small models fit in fp32 anywhere.
-    return Placement(where, torch.float32, {"dtype": torch.float32})
+    return where

@@ -204,6 +204,8 @@ class Health(BaseModel):
     queue: int
     preset: str
     device: str
+    precision: str
+    """Of the language model's weights; auto while it loads, where it is to be chosen."""
     detail: str
 
 

@@ -38,6 +38,11 @@ class WorkerSettings(BaseSettings):
         validation_alias="MODEL_DEVICE",
         description="auto, cpu, cuda, cuda:N or mps. auto takes a GPU when there is one.",
     )
+    precision: Literal["auto", "fp32", "bf16", "int8", "nf4"] = Field(
+        default="auto",
+        validation_alias="MODEL_PRECISION",
+        description="auto, fp32, bf16, int8 (pocket on a CPU) or nf4 (phi2). auto takes what is fast and fits.",
+    )
     threads: int = Field(
         default=0,
         ge=0,

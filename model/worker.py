@@ -70,6 +70,7 @@ def _load(
         weights,
         adapter=adapter,
         device=settings.device,
+        precision=settings.precision,
         threads=threads,
         hints=settings.hints,
         ocr=settings.ocr,
@@ -119,7 +120,9 @@ class Worker:
                 log.exception("load_failed")
             return error
         self.status, self._detail = "ready", ""
-        log.info("ready", preset=self.settings.preset, device=str(self._parts.mind.device))
+        log.info(
+            "ready", preset=self.settings.preset, device=str(self._parts.mind.device), precision=self._parts.mind.precision
+        )
         return None
 
     @property
@@ -142,6 +145,7 @@ class Worker:
             queue=self.queue.waiting + self.speech_queue.waiting,
             preset=self.settings.preset,
             device=str(self._parts.mind.device) if self._parts else self.settings.device,
+            precision=self._parts.mind.precision if self._parts else self.settings.precision,
             detail=self._detail,
         )
 

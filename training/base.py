@@ -28,7 +28,7 @@ from model.modeling import JnanaForConditionalGeneration
 from model.presets import ORIGINAL_TEMPLATE, Component, Precision, Preset, get_preset
 from model.projector import Projector
 from model.prompt import PromptWriter, Turn
-from model.quantize import Placement, nf4
+from model.quantize import nf4
 from model.vision import Preprocessing
 from model.weights import PreparedWeights, Progress, prepare
 from training.config import Align, Instruct
@@ -99,7 +99,7 @@ def load_base(run: Align | Instruct, home: Path, device: torch.device, progress:
         quantised = isinstance(run, Instruct) and run.quantize is not None
         how = nf4(device) if quantised else {"dtype": dtype, "device_map": {"": device}}
         text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **how)
-        tower = load_tower(weights.tower, Placement(device, dtype, {}))
+        tower = load_tower(weights.tower, device, dtype)
     projector = _projector(run, start, tower, text)
     model = JnanaForConditionalGeneration.assemble(
         text, tower, projector, image_token_index=writer.image_token_id, vision_feature_layer=run.pictures.layer

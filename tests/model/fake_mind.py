@@ -115,6 +115,7 @@ class FakeMind:
         self.context_length = CONTEXT
         self.picture_tokens = 10
         self.adapter: str | None = None
+        self.precision = "fp32"
         self.stop_token_ids = (self.tokenizer.convert_tokens_to_ids(END),)
         self.device = torch.device("cpu")
         self.seen: list[Sequence[Message]] = []

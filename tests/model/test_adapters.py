@@ -45,7 +45,9 @@ def toy(weights: PreparedWeights, tmp_path: Path) -> Adapter:
 
 
 def load(weights: PreparedWeights, adapter: Path | None) -> Mind:
-    return Mind.load(PHI2, weights, adapter=adapter, device="cpu", threads=1, hints=False, ocr=False, progress=nothing)
+    return Mind.load(
+        PHI2, weights, adapter=adapter, device="cpu", precision="fp32", threads=1, hints=False, ocr=False, progress=nothing
+    )
 
 
 def logits(mind: Mind, prompt: Prompt) -> torch.Tensor:

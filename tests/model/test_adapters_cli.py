@@ -85,7 +85,10 @@ def test_show_prints_the_card(run: Run, toy: Adapter) -> None:
     assert json.loads(run("show", toy.folder, "--json").stdout)["tower"]["layer"] == -1
 
 
-def test_check_says_everything_that_is_wrong(run: Run, toy: Adapter, weights: PreparedWeights, tmp_path: Path) -> None:
+def test_check_says_everything_that_is_wrong(
+    run: Run, toy: Adapter, weights: PreparedWeights, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_PRECISION", "fp32")
     assert run("check", toy.folder).stdout == "toy is whole and fits phi2 here.\n"
     wrong = tiny_home.adapter(tmp_path / "wrong", weights, layer=-9, precision="nf4")
     checked = run("check", wrong.folder)

@@ -1,0 +1,140 @@
+"""8 bits change an answer by rounding only, and by the same whoever else is answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from torch.nn.functional import cosine_similarity
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from model import int8
+from model.int8 import Int8Linear, quantise
+from model.lora import Switch
+from model.presets import PHI2, POCKET
+from model.projector import Projector
+from model.quantize import place
+from model.weights import PreparedWeights, WeightsError
+from tests.model import tiny
+
+pytestmark = pytest.mark.skipif(not int8.is_supported(tiny.llama_config()), reason="this CPU has no such operators")
+
+
+def language(*, tied: bool = True) -> LlamaForCausalLM:
+    """Random, with norms that have something to say, and a LoRA that has learnt something."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=128,
+        hidden_size=96,
+        intermediate_size=192,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=tied,
+        initializer_range=0.1,
+    )
+    model = LlamaForCausalLM(config).eval()
+    everywhere = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+    inject_adapter_in_model(LoraConfig(r=4, target_modules=everywhere, init_lora_weights=False), model)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                weight.copy_(torch.rand_like(weight) + 0.5)
+    return model
+
+
+def logits(model: LlamaForCausalLM, *, adapted: bool, **inputs: torch.Tensor) -> torch.Tensor:
+    Switch(model).set(on=adapted)
+    with torch.inference_mode():
+        found: torch.Tensor = model(**inputs).logits
+    return found
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("adapted", [True, False])
+def test_only_rounding_changes(tied: bool, adapted: bool) -> None:
+    model = language(tied=tied)
+    ids = torch.arange(40)[None]
+    before = logits(model, adapted=adapted, input_ids=ids)
+    quantise(model)
+    after = logits(model, adapted=adapted, input_ids=ids)
+    assert after.dtype == torch.float32
+    assert cosine_similarity(before, after, dim=-1).min() > 0.99
+    assert not torch.equal(before, after)
+
+
+def test_the_adapter_still_makes_the_same_difference() -> None:
+    model = language()
+    ids = torch.arange(40)[None]
+    before = logits(model, adapted=True, input_ids=ids) - logits(model, adapted=False, input_ids=ids)
+    quantise(model)
+    after = logits(model, adapted=True, input_ids=ids) - logits(model, adapted=False, input_ids=ids)
+    assert cosine_similarity(before, after, dim=-1).median() > 0.95
+
+
+def test_pictures_are_turned_with_the_language() -> None:
+    model = language()
+    projector = Projector(8, 96).eval()
+    features = torch.randn(1, 5, 8)
+    with torch.inference_mode():
+        before = logits(model, adapted=True, inputs_embeds=projector(features))
+        projector.turn = quantise(model)
+        after = logits(model, adapted=True, inputs_embeds=projector(features))
+    assert cosine_similarity(before, after, dim=-1).min() > 0.99
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_a_token_comes_out_the_same_alone_and_in_a_crowd(fine: bool) -> None:
+    torch.manual_seed(0)
+    layer = Int8Linear(torch.randn(64, 96), fine=fine)
+    crowd = torch.randn(33, 96) * torch.logspace(-3, 3, 33)[:, None]
+    together = layer(crowd)
+    for size in (1, 2, 8, 17):
+        for start in range(0, 33 - size, size):
+            assert torch.equal(layer(crowd[start : start + size]), together[start : start + size])
+
+
+@pytest.mark.parametrize(("fine", "error"), [(True, 0.01), (False, 0.02)])
+def test_a_product_is_near_the_exact_one(fine: bool, error: float) -> None:
+    torch.manual_seed(0)
+    weight, x = torch.randn(64, 96), torch.randn(2, 7, 96)
+    exact = x @ weight.T
+    assert (Int8Linear(weight, fine=fine)(x) - exact).norm() < error * exact.norm()
+    loudest = torch.full((1, 96), 1.0)  # the largest sums there are, which 16 bits must hold
+    assert torch.allclose(Int8Linear(loudest, fine=fine)(loudest), loudest @ loudest.T)
+
+
+def test_rows_of_zeros_stay_zeros() -> None:
+    assert Int8Linear(torch.zeros(4, 8), fine=False)(torch.zeros(2, 8)).eq(0).all()
+
+
+def prepared(tmp_path: Path, config: Any) -> PreparedWeights:
+    config.save_pretrained(tmp_path)
+    return PreparedWeights(tmp_path, tmp_path, tmp_path)
+
+
+def test_pocket_takes_8_bits_on_a_cpu_unless_told_otherwise(tmp_path: Path) -> None:
+    weights = prepared(tmp_path, tiny.llama_config())
+    assert place(POCKET, weights, "cpu", precision="auto", trained_in=None).precision == "int8"
+    assert place(POCKET, weights, "cpu", precision="auto", trained_in="fp32").precision == "int8"
+    assert place(POCKET, weights, "cpu", precision="fp32", trained_in=None).precision == "fp32"
+
+
+def test_phi2_takes_what_its_adapter_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = prepared(tmp_path, tiny.phi_config())
+    assert place(PHI2, weights, "cpu", precision="auto", trained_in="nf4").precision == "nf4"
+    assert place(PHI2, weights, "cpu", precision="auto", trained_in="bf16").precision == "fp32"
+    with pytest.raises(WeightsError, match="MODEL_PRECISION=int8 is for pocket"):
+        place(PHI2, weights, "cpu", precision="int8", trained_in=None)
+
+
+@pytest.mark.parametrize(("gigabytes", "precision"), [(32, "fp32"), (8, "nf4")])
+def test_phi2_takes_4_bits_where_memory_is_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gigabytes: int, precision: str
+) -> None:
+    monkeypatch.setattr("model.quantize._free", lambda where: gigabytes * 2**30)
+    weights = prepared(tmp_path, tiny.phi_config())
+    assert place(PHI2, weights, "cpu", precision="auto", trained_in=None).precision == precision
