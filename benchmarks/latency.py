@@ -135,7 +135,9 @@ def start_worker() -> tuple[subprocess.Popen[bytes], openai.OpenAI, float]:
     """A worker on warm weights; seconds until it says ready."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "model.cli", "serve"]
-    process = subprocess.Popen(command, env={**os.environ, "MODEL_PORT": str(PORT)}, stdout=sys.stderr)
+    process = subprocess.Popen(
+        command, env={**os.environ, "MODEL_PORT": str(PORT), "MODEL_PRECISION": "fp32"}, stdout=sys.stderr
+    )
     client = openai.OpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="none", max_retries=0)
     while process.poll() is None:
         try:

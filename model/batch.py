@@ -24,6 +24,8 @@ class Batch:
         self.waiting: deque[Writing] = deque()
         self.running: list[Writing] = []
         """In the order they came."""
+        self._alone = False
+        """Whether the last pass left out a long prompt, so that the first words of short ones come sooner."""
 
     @property
     def busy(self) -> bool:
@@ -84,15 +86,19 @@ class Batch:
 
     def _next_pieces(self) -> list[tuple[Writing, Piece]]:
         """A token of every answer, and of prompts what the budget allows: first those that are nearly read, so that a short
-        question does not wait for a long one."""
+        question does not wait for a long one; and where they end, every other pass is theirs alone."""
         singles = [writing for writing in self.running if writing.unread == 1]
         left = PROMPT_TOKENS
-        parts = []
+        parts: list[tuple[Writing, Piece]] = []
         for writing in sorted((one for one in self.running if one.unread > 1), key=lambda one: one.unread):
             # A part of one token would have to stand among the answers'; there is always another pass for the last one.
             count = min(writing.unread, left)
             if count < 2:
                 break
+            if count < writing.unread:
+                self._alone = bool(parts) and not self._alone
+                if self._alone:
+                    break
             parts.append((writing, Piece(writing.row, writing.past, count)))
             left -= count
         return [*((writing, Piece(writing.row, writing.past, 1)) for writing in singles), *parts]

@@ -21,6 +21,8 @@ LEVELS, ZERO = 63, 64
 """Activations become 1 to 127: without VNNI a CPU adds two products in 16 bits, and 2 * 127 * 127 is what fits into them."""
 BACKEND = "fbgemm"
 """Of torch's quantized operators: the one that is fast on x86 with and without VNNI, and takes fp32 for fp32."""
+FINE = frozenset({"q_proj", "k_proj", "v_proj", "down_proj"})
+"""Layers whose activations need more than 7 bits, by measurement (docs/results/int8.md)."""
 TINY = 1e-8
 """What a row of zeros is divided by."""
 
@@ -128,8 +130,7 @@ def _turn_outputs(linears: Iterable[Any], turn: torch.Tensor) -> None:
 
 
 def _round(parent: nn.Module, name: str, linear: Any) -> None:
-    fine = name == "down_proj"  # it reads products of two: rounded to 7 bits, they cost 4 % of perplexity
-    rounded = Int8Linear(_base(linear).weight.detach(), fine=fine)
+    rounded = Int8Linear(_base(linear).weight.detach(), fine=name in FINE)
     if _base(linear) is linear:
         setattr(parent, name, rounded)
     else:

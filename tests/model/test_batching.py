@@ -13,12 +13,14 @@ import torch
 from transformers import LlamaConfig, PhiConfig
 
 from model import batch
+from model.batch import Batch
 from model.engine import Engine
 from model.mind import Prompt
 from model.modeling import JnanaConfig, JnanaForConditionalGeneration
 from model.packed import PackedModel, Slots
 from model.presets import get_preset
 from model.sampling import Sampling
+from model.writing import Writing
 from tests.model import tiny
 
 VOCABULARY = 256
@@ -220,3 +222,25 @@ def test_slots_count_what_they_hold_already(mind: SmallMind) -> None:
     assert slots.bytes_with(2, 1000) == 4 * 1024 * slots.bytes_per_token  # four rows grow with the long one
     slots.take(1000)
     assert slots.memory.nbytes == slots.bytes_with(2, 10)
+
+
+def test_a_short_question_is_read_without_the_long_one_beside_it(mind: SmallMind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "PROMPT_TOKENS", 16)
+    ours = Batch(PackedModel(mind.model), 0)
+
+    def ask(seed: int, words: int) -> Writing:
+        given: Any = mind
+        ours.waiting.append(Writing(given, mind.prompt(seed, words=words), Sampling(ANSWER), lambda token: None))
+        ours.admit()
+        return ours.running[-1]
+
+    with torch.inference_mode():
+        long = ask(1, 100)
+        ours.step()
+        assert long.past == 16
+        short = ask(2, 6)
+        ours.step()
+        assert (short.past, long.past) == (6, 16), "its first word needs no other reading"
+        another = ask(3, 6)
+        ours.step()
+        assert (another.past, long.past) == (6, 26), "but many short ones do not keep the long one waiting"

@@ -1,0 +1,166 @@
+"""How long people wait for the first word: behind somebody's long text, and late in a long conversation with pictures.
+
+    python -m benchmarks.first_token > docs/results/first_token.md
+
+Follow-ups: a conversation of up to 30 turns, a photo in the first, fifth and ninth, asked with earlier turns kept and with none
+kept (an engine that has no room for them); what the photos show is computed once in both. The machine should be idle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+from collections.abc import Sequence
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+
+import skimage.data
+import torch
+from PIL import Image
+
+from benchmarks.report import header, table
+from model import engine as engines
+from model.engine import Engine
+from model.mind import Message, Mind, Prompt
+from model.presets import get_preset
+from model.sampling import Sampling
+from model.settings import WorkerSettings, available_cores
+from model.sight import Picture
+from model.weights import prepare
+
+LONG, SHORT = 1500, 20
+"""Tokens of the two prompts."""
+BEFORE_SHORT = 0.05
+"""Seconds after which the short question comes."""
+TURNS = (1, 5, 10, 20, 30)
+PHOTOS = {1: "chelsea", 5: "coffee", 9: "rocket"}
+"""Turn and photo of scikit-image."""
+ANSWER = "It is a nice one, and I can see it well from here, thank you for asking me about it."
+QUESTIONS = (
+    "What is in this photo?",
+    "What colour is it?",
+    "Is it big or small?",
+    "Tell me more about it.",
+    "Where could it be?",
+)
+
+
+async def first_token(engine: Engine, prompt: Prompt, tokens: int = 8) -> float:
+    """Seconds until it comes."""
+    async with aclosing(engine.generate(prompt, Sampling(tokens))) as pieces:
+        async for piece in pieces:
+            seconds = piece.prefill  # told with the last one; text may come later than the token it is of
+    return seconds
+
+
+def words(count: int, seed: int) -> Prompt:
+    """So many random tokens, which nobody asked before."""
+    chance = torch.Generator().manual_seed(seed)
+    return Prompt(torch.randint(100, 40_000, (1, count), generator=chance), None, ())
+
+
+async def beside_long(engine: Engine, seed: int) -> tuple[float, float, float]:
+    """First tokens of the short question alone, of the short one beside the long one, and of the long one."""
+    alone = await first_token(engine, words(SHORT, seed))
+    long = asyncio.create_task(first_token(engine, words(LONG, seed + 1)))
+    await asyncio.sleep(BEFORE_SHORT)
+    short = await first_token(engine, words(SHORT, seed + 2))
+    return alone, short, await long
+
+
+def photo(name: str) -> Picture:
+    pixels = getattr(skimage.data, name)()
+    return Picture(name, lambda: Image.fromarray(pixels).convert("RGB"))
+
+
+def conversation(turns: int) -> list[Message]:
+    """The newest of `turns` questions, and all before it with their answers."""
+    messages: list[Message] = []
+    for turn in range(1, turns + 1):
+        parts: list[str | Picture] = [photo(PHOTOS[turn])] if turn in PHOTOS else []
+        messages.append(Message("user", (*parts, f"{turn}. {QUESTIONS[turn % len(QUESTIONS)]}")))
+        if turn < turns:
+            messages.append(Message("assistant", (ANSWER,)))
+    return messages
+
+
+async def follow_ups(mind: Mind, engine: Engine) -> dict[int, tuple[int, float]]:
+    """By turn: tokens of the prompt, and seconds until the first token of the answer, everything before asked in its turn."""
+    found = {}
+    for turn in range(1, max(TURNS) + 1):
+        prompt = await engine.compute(partial(mind.encode, conversation(turn), max_new_tokens=8))
+        seconds = await first_token(engine, prompt)
+        found[turn] = (prompt.input_ids.shape[1], seconds)
+    return found
+
+
+def load(precision: str, adapter: Path | None, threads: int) -> Mind:
+    preset = get_preset("pocket")
+    quiet = lambda what, done, total: None  # noqa: E731
+    weights = prepare(preset, WorkerSettings().home, quiet)
+    mind = Mind.load(
+        preset,
+        weights,
+        adapter=adapter,
+        device="cpu",
+        precision=precision,
+        threads=threads,
+        hints=True,
+        ocr=False,
+        progress=quiet,
+    )
+    mind.stop_token_ids = ()
+    return mind
+
+
+def waiting(mind: Mind, rounds: int) -> list[list[str]]:
+    engine = Engine(mind)
+    asyncio.run(beside_long(engine, 0))  # warm
+    each = [asyncio.run(beside_long(engine, 10 * turn)) for turn in range(1, rounds + 1)]
+    engine.close()
+    names = (f"{SHORT} tokens alone", f"{SHORT} tokens, {LONG} before them", f"{LONG} tokens")
+    return [
+        [name, f"{statistics.median(times):.2f}", f"{max(times):.2f}"]
+        for name, times in zip(names, zip(*each, strict=True), strict=True)
+    ]
+
+
+def growing(mind: Mind, rounds: int) -> list[list[str]]:
+    share = engines.FOR_PREFIXES
+    sides: dict[bool, list[dict[int, tuple[int, float]]]] = {True: [], False: []}
+    for _ in range(rounds + 1):
+        for kept, runs in sides.items():
+            engines.FOR_PREFIXES = share if kept else 0
+            engine = Engine(mind)
+            runs.append(asyncio.run(follow_ups(mind, engine)))
+            engine.close()
+            print("kept" if kept else "nothing kept", runs[-1][max(TURNS)], file=sys.stderr, flush=True)
+    rows = []
+    for turn in TURNS:
+        tokens = sides[True][-1][turn][0]
+        reused, anew = (statistics.median(run[turn][1] for run in sides[side][1:]) for side in (True, False))
+        rows.append([str(turn), str(tokens), f"{reused:.3f}", f"{anew:.3f}", f"{anew / reused:.1f}"])
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--adapter", type=Path, default=None)
+    parser.add_argument("--threads", type=int, default=available_cores())
+    options = parser.parse_args(arguments)
+    mind = load(options.precision, options.adapter, options.threads)
+    print(header("Until the first token", "torch", "transformers"))
+    print(f"pocket in {mind.precision}, {options.threads} threads, {options.rounds} rounds. Seconds:\n")
+    print(table(["prompt", "median", "worst"], waiting(mind, options.rounds)))
+    print("\nFollow-up questions, medians, seconds:\n")
+    head = ["turn", "tokens of the prompt", "earlier turns kept", "nothing kept", "times sooner"]
+    print(table(head, growing(mind, options.rounds)))
+
+
+if __name__ == "__main__":
+    main()
