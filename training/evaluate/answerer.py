@@ -54,7 +54,16 @@ class MindAnswerer:
 
     @classmethod
     def load(
-        cls, name: str, adapter: Path | None, *, hints: Hints, home: Path, device: str, threads: int, progress: Progress
+        cls,
+        name: str,
+        adapter: Path | None,
+        *,
+        hints: Hints,
+        home: Path,
+        device: str,
+        precision: str = "auto",
+        threads: int,
+        progress: Progress,
     ) -> MindAnswerer:
         """Load a preset and an adapter onto it. Blocking, seconds to minutes. Raises TrainingError."""
         in_words = hints != "none"
@@ -66,6 +75,7 @@ class MindAnswerer:
                 weights,
                 adapter=None if hints == "only" else adapter,
                 device=device,
+                precision=precision,
                 threads=threads,
                 hints=in_words,
                 ocr=in_words,

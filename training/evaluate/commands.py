@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from model.presets import get_preset
@@ -29,6 +30,7 @@ def adapter_of(name_or_path: str | None, model: str) -> Path | None:
 def measure(request: Request) -> str:
     """Run an evaluation. The text of results.md. Raises TrainingError."""
     settings = _settings()
+    request = replace(request, precision=settings.precision)
 
     @contextlib.contextmanager
     def load(adapter: Path | None) -> Iterator[Answerer]:
@@ -39,6 +41,7 @@ def measure(request: Request) -> str:
                 hints=request.hints,
                 home=settings.home,
                 device=settings.device,
+                precision=settings.precision,
                 threads=settings.cpu_threads(),
                 progress=on_progress,
             )

@@ -47,6 +47,8 @@ class Request:
     blind: bool = True
     prompt: str | None = None
     """None: the task's."""
+    precision: str = "auto"
+    """MODEL_PRECISION."""
     choose: bool | None = None
     """Take the likeliest of all answers instead of what is written; None: as the task does."""
 
@@ -107,6 +109,7 @@ def _about(request: Request) -> dict[str, str]:
         "model": request.model,
         "adapter": _content(request.adapter) if request.adapter else "",
         "hints": request.hints,
+        "precision": request.precision,
         "file": f"{request.file}, sha256 {sha256(request.file)[:16]}" if request.file else "",
     }
 
