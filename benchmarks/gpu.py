@@ -1,7 +1,7 @@
 """Everything about the engine that needs a GPU, in one call: phi-2's size with random weights, in bf16 and in 4 bits.
 
     python -m benchmarks.gpu --json docs/results/gpu.json > docs/results/gpu.md    # minutes; 6 GB of disk, 12 GB of GPU memory
-    python -m benchmarks.gpu --toy --device cpu                                    # seconds, to see that it runs
+    python -m benchmarks.gpu --toy --device cpu                                    # a minute, to see that it runs
 
 Speed does not depend on what weights say. Beside the engine: `generate` of transformers, one request after the other, and the
 limit of the hardware, from bandwidth and matrix products measured in the same run: a step has to read all weights, and the keys
@@ -164,7 +164,9 @@ def loaded(config: PhiConfig, precision: str, device: torch.device) -> Iterator[
 
 def measure(text: PreTrainedModel, precision: str, device: torch.device, context: int, limits: Limits) -> list[Row]:
     memory = sum(weight.numel() * weight.element_size() for weight in text.parameters())
-    parameters = text.num_parameters()  # of 4-bit weights, too, in which a byte holds two
+    embedding, head = text.get_input_embeddings().weight, text.get_output_embeddings().weight
+    read = memory - embedding.numel() * embedding.element_size()  # a step looks up one row of it an answer
+    multiplied = text.num_parameters() - embedding.numel() - head.numel()  # num_parameters knows that bytes of 4 bits hold two
     config = text.config
     token_bytes = 2 * config.num_hidden_layers * config.hidden_size * 2  # keys and values, 16 bits
     (alone,) = prompts(1, context, config.vocab_size, 0)
@@ -178,8 +180,8 @@ def measure(text: PreTrainedModel, precision: str, device: torch.device, context
         answer = STEPS + -(-count * context // PROMPT_TOKENS_A_PASS)
         asked = prompts(count, context, config.vocab_size, 2 + count)
         first, decode = asyncio.run(crowd(engine, asked, device, answer))
-        step = (memory + count * context * token_bytes) / limits.reads
-        reading = limits.multiplies / (2 * parameters)
+        step = (read + count * context * token_bytes) / limits.reads
+        reading = limits.multiplies / (2 * multiplied)
         rows.append(Row(precision, count, decode, count / step, generated, count * context / first, reading, memory))
         print(rows[-1], file=sys.stderr, flush=True)
     engine.close()

@@ -161,7 +161,7 @@ def main() -> None:
     print(f"pocket, {options.threads} threads, {options.rounds} rounds, medians. Tokens a second of all together:\n")
     rows = [[name, *(f"{statistics.median(rates[name, crowd]):.1f}" for crowd in CROWDS)] for name in sides]
     for side, beside in (("engine, fp32", "one by one"), ("engine, int8", "one by one"), ("engine, int8", "engine, fp32")):
-        if beside in sides:
+        if side in sides and beside in sides:
             pairs = (zip(rates[side, crowd], rates[beside, crowd], strict=True) for crowd in CROWDS)
             ratios = (statistics.median(ours / theirs for ours, theirs in each) for each in pairs)
             rows.append([f"{side} / {beside}", *(f"{ratio:.2f}" for ratio in ratios)])

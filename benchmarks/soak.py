@@ -15,6 +15,7 @@ import asyncio
 import base64
 import collections
 import io
+import json
 import os
 import random
 import statistics
@@ -113,12 +114,12 @@ class Soak:
         patience = self._chance.expovariate(1 / 2) if self._chance.random() < GIVEN_UP else None
         ask = self._streamed if self._chance.random() < 0.5 else self._whole
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(ANSWER_SECONDS if patience is None else patience):
                 status, said = await ask(body)
         except TimeoutError:
-            self.outcomes["given up"] += 1
+            self.outcomes["lost: no end" if patience is None else "given up"] += 1
             return None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ValueError) as error:
             self.outcomes[f"lost: {type(error).__name__}"] += 1
             return None
         self.outcomes["answered" if status == 200 else f"refused: {said}"] += 1
@@ -134,9 +135,10 @@ class Soak:
                 await response.aread()
                 return response.status_code, _said(response.status_code, response.json())
             lines = [line async for line in response.aiter_lines() if line]
-        if lines[-1] != "data: [DONE]":
+        if not lines or lines[-1] != "data: [DONE]":
             raise httpx.RemoteProtocolError("The stream ended in the middle.")
-        return 200, "streamed"
+        chunks = [json.loads(line.removeprefix("data: ")) for line in lines[:-1] if line.startswith("data: ")]
+        return 200, "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
 
     async def _look(self) -> None:
         while True:
@@ -162,10 +164,11 @@ async def soak(options: argparse.Namespace, port: int, pid: int) -> None:
     people = Soak(f"http://127.0.0.1:{port}", pid, seed=options.seed)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         for _ in range(600):
-            with_worker = await _health(client)
-            if with_worker.get("status") == "ready":
+            if (await _health(client)).get("status") == "ready":
                 break
             await asyncio.sleep(0.2)
+        else:
+            raise SystemExit("The worker did not become ready.")
     start = time.monotonic()
     await people.run(options.requests, options.minutes * 60, options.people)
     minutes = (time.monotonic() - start) / 60

@@ -187,12 +187,11 @@ def _settings(preset: str | None) -> tuple[WorkerSettings, Preset]:
 
 def _here(adapter: Adapter, preset: Preset, settings: WorkerSettings) -> tuple[PreparedWeights, Any]:
     """The preset's weights, and the precision that they are loaded in for an adapter. Raises WeightsError."""
-    from model.quantize import place  # imports torch
+    from model.quantize import Needs, place  # imports torch
 
     with progress() as on_progress:
         weights = prepare(preset, settings.home, on_progress)
-    trained_in = adapter.card.base.precision if adapter.lora else None
-    return weights, place(preset, weights, settings.device, precision=settings.precision, trained_in=trained_in).precision
+    return weights, place(preset, weights, settings.device, precision=settings.precision, needs=Needs.of(adapter)).precision
 
 
 def _taken_in(name: str, preset: Preset, settings: WorkerSettings) -> Adapter:

@@ -37,9 +37,12 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on (MODEL_PORT).")] = None,
     preset: Annotated[str | None, typer.Option(help="Which mind to load (MODEL_PRESET).")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps (MODEL_DEVICE).")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, int8 or nf4 (MODEL_PRECISION).")] = None,
 ) -> None:
     """Serve the OpenAI-compatible API until interrupted."""
-    settings = settings_or_exit(MODEL_HOST=host, MODEL_PORT=port, MODEL_PRESET=preset, MODEL_DEVICE=device)
+    settings = settings_or_exit(
+        MODEL_HOST=host, MODEL_PORT=port, MODEL_PRESET=preset, MODEL_DEVICE=device, MODEL_PRECISION=precision
+    )
     configure(settings.log_level, settings.log_format)
     from model.process import CannotServe, listen, run  # imports torch
 

@@ -30,7 +30,7 @@ from model.ocr import Reader
 from model.presets import Precision, Preset
 from model.projector import Projector
 from model.prompt import Placeholder, PromptWriter, Turn, spoken
-from model.quantize import Placement, place
+from model.quantize import Needs, Placement, place
 from model.sight import Eyes, Picture, Sight
 from model.weights import PreparedWeights, Progress, WeightsError
 
@@ -134,8 +134,7 @@ class Mind:
         torch.set_num_threads(threads)
         artefact = Adapter.open(adapter) if adapter else None
         card = artefact.card if artefact else None
-        trained_in = card.base.precision if card and artefact and artefact.lora else None
-        placement = place(preset, weights, device, precision=precision, trained_in=trained_in)
+        placement = place(preset, weights, device, precision=precision, needs=Needs.of(artefact))
         progress(LOADING, 0, LOAD_STEPS)
         if artefact:
             require_fit(artefact, preset, weights, placement.precision)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, cast
 
 import torch
 from transformers import AutoConfig, BitsAndBytesConfig, PreTrainedConfig
 
-from model import int8
+from model import int8, lora
+from model.adapters import Adapter
 from model.presets import Precision, Preset
 from model.weights import PreparedWeights, WeightsError
 
-OVER_WEIGHTS = 1.5
-"""Times their weights that must be free for large models at full width: keys, values, and what is computed with them."""
+OVER_WEIGHTS = {"cuda": 1.5, "cpu": 1.1}
+"""Times its weights that a large model needs of what is free at full width: for keys, values, and what is computed."""
 
 
 @dataclass(frozen=True)
@@ -37,38 +39,63 @@ def nf4(device: torch.device) -> dict[str, Any]:
     return {"quantization_config": quantised, "dtype": torch.bfloat16, "device_map": {"": device}}
 
 
-def place(preset: Preset, weights: PreparedWeights, device: str, *, precision: str, trained_in: Precision | None) -> Placement:
+@dataclass(frozen=True)
+class Needs:
+    """What a LoRA asks of the language model that it is put into."""
+
+    trained_in: Precision
+    is_plain: bool
+    """Nothing but what can be turned with int8's language model."""
+
+    @classmethod
+    def of(cls, adapter: Adapter | None) -> Needs | None:
+        """Those of an adapter's LoRA; None without one. Raises WeightsError when its configuration cannot be read."""
+        if adapter is None or adapter.lora is None:
+            return None
+        return cls(adapter.card.base.precision, int8.takes(lora.read_config(adapter.folder)))
+
+
+def place(preset: Preset, weights: PreparedWeights, device: str, *, precision: str, needs: Needs | None) -> Placement:
     """Decide where and how the networks run.
 
-    `device`: auto, cpu, cuda, cuda:N or mps. `precision`: auto or one of Precision. `trained_in`: what the LoRA that will be
-    loaded was trained on, None without one. Raises WeightsError when the machine cannot do what is asked for.
+    `device`: auto, cpu, cuda, cuda:N or mps. `precision`: auto or one of Precision. `needs`: those of the LoRA that will be
+    loaded. Raises WeightsError when the machine cannot do what is asked for.
     """
     where = _device(preset, device)
     if precision == "auto":
-        precision = _best(preset, weights, where, trained_in)
+        precision = _best(preset, weights, where, needs)
     if precision == "nf4":
         return Placement(where, torch.bfloat16, nf4(where), "nf4")
     if precision == "int8" and not (where.type == "cpu" and int8.is_supported(_config(weights))):
         raise WeightsError(
             f"MODEL_PRECISION=int8 is for pocket on an x86 CPU with AVX2, and not for {preset.name} on {where} here: set auto."
         )
+    if precision == "int8" and needs is not None and not needs.is_plain:
+        raise WeightsError("MODEL_PRECISION=int8 takes plain LoRA beside the layers' projections only: set it to fp32.")
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     return Placement(where, dtype, {"dtype": dtype}, cast(Precision, precision))
 
 
-def _best(preset: Preset, weights: PreparedWeights, where: torch.device, trained_in: Precision | None) -> Precision:
-    """The fastest that fits into what is free, and that the adapter knows."""
-    if preset.needs_cuda:  # large: bf16 or 4 bits
-        if trained_in is not None:
-            return "nf4" if trained_in == "nf4" else _full(where)
-        size = preset.components["language"].size * (1 if where.type == "cuda" else 2)  # 16 bits on disk
-        return "nf4" if _free(where) < size * OVER_WEIGHTS else _full(where)
+def _best(preset: Preset, weights: PreparedWeights, where: torch.device, needs: Needs | None) -> Precision:
+    """What the LoRA was trained on; else what fits, and of that the fastest. Raises WeightsError when nothing fits."""
+    has_nf4 = where.type != "mps" and find_spec("bitsandbytes") is not None
+    if needs is not None and needs.trained_in == "nf4":
+        return "nf4"
+    if preset.needs_cuda:  # large: full width or 4 bits
+        full: Precision = "bf16" if where.type == "cuda" else "fp32"
+        size = preset.components["language"].size * (1 if full == "bf16" else 2)  # 16 bits on disk
+        fits = _free(where) >= size * OVER_WEIGHTS.get(where.type, 1.0)
+        if needs is None:
+            return full if fits or not has_nf4 else "nf4"
+        if not fits:
+            raise WeightsError(
+                f"The adapter was trained on the language model at full width, which needs {size / 1e9:.0f} GB and more "
+                f"on {where}: set MODEL_ADAPTER to one that was trained on 4 bits, or to none."
+            )
+        return full
     # CPUs without bf16 units multiply bf16 four times slower than fp32 (docs/results); small models fit in fp32 anywhere.
-    return "int8" if where.type == "cpu" and int8.is_supported(_config(weights)) else "fp32"
-
-
-def _full(where: torch.device) -> Precision:
-    return "bf16" if where.type == "cuda" else "fp32"
+    takes_int8 = where.type == "cpu" and int8.is_supported(_config(weights)) and (needs is None or needs.is_plain)
+    return "int8" if takes_int8 else "fp32"
 
 
 def _free(where: torch.device) -> int:

@@ -94,6 +94,7 @@ class Speech:
         samples = await loop.run_in_executor(self._decoding, decode, data)
         duration = len(samples) / SAMPLE_RATE
         recording = _Recording(self._model, samples, language)
+        del samples  # ten minutes are 38 MB
         while not recording.done:
             async with self._turns.take(asked + duration):
                 while not recording.done and not self._turns.is_wanted_below(asked + duration):
@@ -102,7 +103,7 @@ class Speech:
         return Transcript(text, recording.language if text else "", duration, tuple(recording.segments))
 
     def close(self) -> None:
-        """No further recordings; the threads end after the running ones."""
+        """No further recordings; the threads end after the stretch that is being written down."""
         for thread in (self._thread, self._decoding):
             thread.shutdown(wait=False, cancel_futures=True)
 
@@ -117,7 +118,7 @@ class _Recording:
         self._stretches = self._listen(model, samples, language)
 
     def go_on(self) -> None:
-        """Write down the next stretch. Blocking, about a second; the first one also finds who speaks where."""
+        """Write down the next stretch. Blocking, about a second; the first one, which finds the voices, seconds."""
         segment = next(self._stretches, None)
         if segment is None:
             self.done = True
@@ -136,6 +137,7 @@ class _Recording:
             log_prob_threshold=MIN_LOG_PROBABILITY,
             no_speech_threshold=NO_SPEECH_PROBABILITY,
         )
+        del samples
         self.language = info.language
         if info.duration_after_vad > 0:
             yield from found

@@ -16,7 +16,7 @@ from model.int8 import Int8Linear, quantise
 from model.lora import Switch
 from model.presets import PHI2, POCKET
 from model.projector import Projector
-from model.quantize import place
+from model.quantize import Needs, place
 from model.weights import PreparedWeights, WeightsError
 from tests.model import tiny
 
@@ -118,17 +118,35 @@ def prepared(tmp_path: Path, config: Any) -> PreparedWeights:
 
 def test_pocket_takes_8_bits_on_a_cpu_unless_told_otherwise(tmp_path: Path) -> None:
     weights = prepared(tmp_path, tiny.llama_config())
-    assert place(POCKET, weights, "cpu", precision="auto", trained_in=None).precision == "int8"
-    assert place(POCKET, weights, "cpu", precision="auto", trained_in="fp32").precision == "int8"
-    assert place(POCKET, weights, "cpu", precision="fp32", trained_in=None).precision == "fp32"
+    assert place(POCKET, weights, "cpu", precision="auto", needs=None).precision == "int8"
+    assert place(POCKET, weights, "cpu", precision="auto", needs=Needs("fp32", is_plain=True)).precision == "int8"
+    assert place(POCKET, weights, "cpu", precision="fp32", needs=None).precision == "fp32"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"use_dora": True}, {"lora_bias": True}, {"target_modules": ["q_proj", "lm_head"]}, {"target_modules": "all-linear"}],
+    ids=str,
+)
+def test_a_lora_that_cannot_be_turned_keeps_fp32(tmp_path: Path, options: dict[str, Any]) -> None:
+    weights = prepared(tmp_path, tiny.llama_config())
+    assert int8.takes(LoraConfig(target_modules=["q_proj", "down_proj"]))
+    assert not int8.takes(LoraConfig(**{"target_modules": ["q_proj"], **options}))
+    needs = Needs("fp32", is_plain=False)
+    assert place(POCKET, weights, "cpu", precision="auto", needs=needs).precision == "fp32"
+    with pytest.raises(WeightsError, match="plain LoRA"):
+        place(POCKET, weights, "cpu", precision="int8", needs=needs)
 
 
 def test_phi2_takes_what_its_adapter_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = prepared(tmp_path, tiny.phi_config())
-    assert place(PHI2, weights, "cpu", precision="auto", trained_in="nf4").precision == "nf4"
-    assert place(PHI2, weights, "cpu", precision="auto", trained_in="bf16").precision == "fp32"
+    assert place(PHI2, weights, "cpu", precision="auto", needs=Needs("nf4", is_plain=True)).precision == "nf4"
+    assert place(PHI2, weights, "cpu", precision="auto", needs=Needs("bf16", is_plain=True)).precision == "fp32"
+    monkeypatch.setattr("model.quantize._free", lambda where: 2**30)
+    with pytest.raises(WeightsError, match="trained on the language model at full width"):
+        place(PHI2, weights, "cpu", precision="auto", needs=Needs("bf16", is_plain=True))
     with pytest.raises(WeightsError, match="MODEL_PRECISION=int8 is for pocket"):
-        place(PHI2, weights, "cpu", precision="int8", trained_in=None)
+        place(PHI2, weights, "cpu", precision="int8", needs=None)
 
 
 @pytest.mark.parametrize(("gigabytes", "precision"), [(32, "fp32"), (8, "nf4")])
@@ -137,4 +155,4 @@ def test_phi2_takes_4_bits_where_memory_is_short(
 ) -> None:
     monkeypatch.setattr("model.quantize._free", lambda where: gigabytes * 2**30)
     weights = prepared(tmp_path, tiny.phi_config())
-    assert place(PHI2, weights, "cpu", precision="auto", trained_in=None).precision == precision
+    assert place(PHI2, weights, "cpu", precision="auto", needs=None).precision == precision

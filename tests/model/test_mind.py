@@ -28,7 +28,7 @@ from model.modeling import JnanaForConditionalGeneration
 from model.presets import PHI2, POCKET, Preset
 from model.projector import Projector
 from model.prompt import PromptWriter
-from model.quantize import Placement, place
+from model.quantize import Needs, Placement, place
 from model.sight import Eyes, Picture
 from model.weights import PreparedWeights, WeightsError, prepare
 from tests.model import tiny, tiny_home
@@ -159,7 +159,7 @@ def test_phi2_needs_a_gpu_unless_the_owner_insists(tmp_path: Path) -> None:
     weights = PreparedWeights(tmp_path, tmp_path, tmp_path)
 
     def placed(preset: Preset, device: str) -> Placement:
-        return place(preset, weights, device, precision="auto", trained_in="nf4")
+        return place(preset, weights, device, precision="auto", needs=Needs("nf4", is_plain=True))
 
     if torch.cuda.is_available():
         assert placed(PHI2, "auto").language["quantization_config"].bnb_4bit_quant_type == "nf4"
