@@ -21,15 +21,14 @@ import skimage.data
 import torch
 from PIL import Image
 
+from benchmarks import pocket
 from benchmarks.report import header, table
 from model import engine as engines
 from model.engine import Engine
 from model.mind import Message, Mind, Prompt
-from model.presets import get_preset
 from model.sampling import Sampling
-from model.settings import WorkerSettings, available_cores
+from model.settings import available_cores
 from model.sight import Picture
-from model.weights import prepare
 
 LONG, SHORT = 1500, 20
 """Tokens of the two prompts."""
@@ -97,25 +96,6 @@ async def follow_ups(mind: Mind, engine: Engine) -> dict[int, tuple[int, float]]
     return found
 
 
-def load(precision: str, adapter: Path | None, threads: int) -> Mind:
-    preset = get_preset("pocket")
-    quiet = lambda what, done, total: None  # noqa: E731
-    weights = prepare(preset, WorkerSettings().home, quiet)
-    mind = Mind.load(
-        preset,
-        weights,
-        adapter=adapter,
-        device="cpu",
-        precision=precision,
-        threads=threads,
-        hints=True,
-        ocr=False,
-        progress=quiet,
-    )
-    mind.stop_token_ids = ()
-    return mind
-
-
 def waiting(mind: Mind, rounds: int) -> list[list[str]]:
     engine = Engine(mind)
     asyncio.run(beside_long(engine, 0))  # warm
@@ -153,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--adapter", type=Path, default=None)
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args(arguments)
-    mind = load(options.precision, options.adapter, options.threads)
+    mind = pocket.load(options.precision, options.threads, adapter=options.adapter, hints=True)
+    mind.stop_token_ids = ()
     print(header("Until the first token", "torch", "transformers"))
     print(f"pocket in {mind.precision}, {options.threads} threads, {options.rounds} rounds. Seconds:\n")
     print(table(["prompt", "median", "worst"], waiting(mind, options.rounds)))

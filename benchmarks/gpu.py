@@ -28,6 +28,7 @@ from transformers import AutoModelForCausalLM, PhiConfig, PreTrainedModel
 
 from benchmarks.phi2_size import phi2_config
 from benchmarks.report import header, table
+from model.batch import PROMPT_TOKENS
 from model.engine import Engine
 from model.mind import Prompt
 from model.modeling import JnanaForConditionalGeneration
@@ -39,8 +40,6 @@ from model.vision import EfficientNetLiteConfig, EfficientNetLiteModel
 CROWDS = (1, 8, 32)
 STEPS = 64
 """Steps that are timed, with all answers being written."""
-PROMPT_TOKENS_A_PASS = 256
-"""model/batch.py: answers must be so much longer that the first one still goes on when the last prompt has been read."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ def measure(text: PreTrainedModel, precision: str, device: torch.device, context
     rows = []
     asyncio.run(crowd(engine, prompts(2, context, config.vocab_size, 1), device, STEPS))  # warm
     for count in CROWDS:
-        answer = STEPS + -(-count * context // PROMPT_TOKENS_A_PASS)
+        answer = STEPS + -(-count * context // PROMPT_TOKENS)  # the first one still grows when the last prompt is read
         asked = prompts(count, context, config.vocab_size, 2 + count)
         first, decode = asyncio.run(crowd(engine, asked, device, answer))
         step = (read + count * context * token_bytes) / limits.reads

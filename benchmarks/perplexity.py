@@ -14,11 +14,10 @@ import sys
 
 import torch
 
+from benchmarks import pocket
 from benchmarks.report import header, table
 from model.mind import Message, Mind, Prompt
-from model.presets import get_preset
-from model.settings import WorkerSettings, available_cores
-from model.weights import PreparedWeights, prepare
+from model.settings import available_cores
 from training.evaluate.answerer import log_likelihoods
 from training.evaluate.chat import QUESTIONS
 
@@ -55,25 +54,11 @@ def same_tokens(one: list[list[int]], other: list[list[int]]) -> tuple[int, int]
     return sum(a == b for a, b in zip(one, other, strict=True)), len(one)
 
 
-def load(precision: str, weights: PreparedWeights, threads: int) -> Mind:
-    return Mind.load(
-        get_preset("pocket"),
-        weights,
-        device="cpu",
-        precision=precision,
-        threads=threads,
-        hints=False,
-        ocr=False,
-        progress=lambda what, done, total: None,
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args()
-    weights = prepare(get_preset("pocket"), WorkerSettings().home, lambda what, done, total: None)
-    minds = [load(precision, weights, options.threads) for precision in PRECISIONS]
+    minds = [pocket.load(precision, options.threads) for precision in PRECISIONS]
     full = minds[0]
     torch.manual_seed(0)
     with torch.inference_mode():

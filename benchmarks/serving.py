@@ -22,13 +22,12 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.generation import GenerationConfig
 
+from benchmarks import pocket
 from benchmarks.report import header, table
 from model.engine import Engine
-from model.mind import Mind, Prompt
-from model.presets import get_preset
+from model.mind import Prompt
 from model.sampling import Sampling
-from model.settings import WorkerSettings, available_cores
-from model.weights import prepare
+from model.settings import available_cores
 
 PROMPT, ANSWER = 64, 64
 """Tokens."""
@@ -114,26 +113,13 @@ def main() -> None:
     parser.add_argument("--without", nargs="*", default=[], help="peers to leave out")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    preset = get_preset("pocket")
-    settings = WorkerSettings()
-    quiet = lambda what, done, total: None  # noqa: E731
-    weights = prepare(preset, settings.home, quiet)
     engines = []
     for precision in ("fp32", "int8"):
-        mind = Mind.load(
-            preset,
-            weights,
-            device="cpu",
-            precision=precision,
-            threads=options.threads,
-            hints=False,
-            ocr=False,
-            progress=quiet,
-        )
+        mind = pocket.load(precision, options.threads)
         mind.stop_token_ids = ()
         engines.append(Engine(mind))
     full, int8 = engines
-    peer = AutoModelForCausalLM.from_pretrained(weights.language, dtype=torch.float32).eval()
+    peer = AutoModelForCausalLM.from_pretrained(pocket.weights().language, dtype=torch.float32).eval()
     vocabulary = peer.config.vocab_size
     sides: dict[str, Callable[[list[list[int]]], Run]] = {
         "one by one": lambda asked: one_by_one(peer, asked[:2]),

@@ -4,7 +4,7 @@
 
 A real `jnana serve`, asked by several people at once, in conversations of one to six turns: text, photos of all sizes (new ones
 and ones that were seen), answers of 1 to 48 tokens, streamed or whole. One request in eight is given up after a random moment,
-half of these by closing the connection in the middle of the answer, and one in fifty is one that must be refused. Memory is
+by closing the connection, and one in fifty is one that must be refused. Memory is
 looked at every half minute; the start is the median of the second tenth of the time, the end that of the last one.
 """
 

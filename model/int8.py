@@ -1,6 +1,6 @@
 """A Llama in 8 bits on a CPU: faster than fp32, with answers that stay as good (docs/results/int8.md).
 
-The stream between layers is turned by an orthogonal matrix that is folded into the weights (QuaRot, Ashkboos et al. 2024,
+The stream between layers is rotated by an orthogonal matrix that is folded into the weights (QuaRot, Ashkboos et al. 2024,
 https://arxiv.org/abs/2404.00456): exactly computed, nothing changes, but no channel is much louder than the others any more.
 Then weights are rounded to 8 bits, with a scale for each output, and what they are multiplied with to 7 bits, with a scale
 for each token: so a token comes out the same alone and in a crowd, and sums of whole numbers the same on every CPU.
@@ -35,7 +35,7 @@ def is_supported(config: PreTrainedConfig) -> bool:
 
 
 def takes(config: Any) -> bool:
-    """Whether a LoRA of this LoraConfig can be turned: low-rank matrices beside the layers' projections, and nothing else."""
+    """Whether a LoRA of this LoraConfig can be rotated: low-rank matrices beside the layers' projections, and nothing else."""
     targets = config.target_modules
     extras = (config.use_dora, config.lora_bias, config.modules_to_save, config.bias != "none", config.fan_in_fan_out)
     return isinstance(targets, set | list) and set(targets) <= PROJECTIONS and not any(extras)
@@ -89,52 +89,52 @@ def _packed(rounded: torch.Tensor, scales: torch.Tensor) -> Any:
 
 
 def quantise(text: PreTrainedModel) -> torch.Tensor:
-    """Turn and round a Llama with its head, in place, and the LoRA that is in it, which stays fp32. Blocking, seconds.
+    """Rotate and round a Llama with its head, in place, and the LoRA that is in it, which stays fp32. Blocking, seconds.
 
     Returns the (hidden, hidden) matrix that soft tokens are to be multiplied with as well.
     """
     model: Any = text
-    turn = _orthogonal(text.config.hidden_size)
+    rotation = _orthogonal(text.config.hidden_size)
     embedding = model.get_input_embeddings().weight.detach()
     rows, width = embedding.shape
     head = nn.Linear(width, rows, bias=False, device="meta")
-    head.weight = model.lm_head.weight  # its own from here on: only what is read takes the gain of a norm
-    model.get_input_embeddings().weight = _frozen(embedding.double() @ turn)
+    head.weight = model.lm_head.weight  # where it is tied to the embedding, it is its own from here on
+    model.get_input_embeddings().weight = _frozen(embedding.double() @ rotation)
     for layer in model.base_model.layers:
         attention, mlp = layer.self_attn, layer.mlp
-        _turn_inputs(layer.input_layernorm, (attention.q_proj, attention.k_proj, attention.v_proj), turn)
-        _turn_inputs(layer.post_attention_layernorm, (mlp.gate_proj, mlp.up_proj), turn)
-        _turn_outputs((attention.o_proj, mlp.down_proj), turn)
+        _rotate_inputs(layer.input_layernorm, (attention.q_proj, attention.k_proj, attention.v_proj), rotation)
+        _rotate_inputs(layer.post_attention_layernorm, (mlp.gate_proj, mlp.up_proj), rotation)
+        _rotate_outputs((attention.o_proj, mlp.down_proj), rotation)
         for parent in (attention, mlp):
             for name, linear in list(parent.named_children()):
                 if name.endswith("_proj"):
                     _round(parent, name, linear)
-    _turn_inputs(model.base_model.norm, (head,), turn)
+    _rotate_inputs(model.base_model.norm, (head,), rotation)
     model.lm_head = Int8Linear(head.weight, fine=False)
-    return turn.float()
+    return rotation.float()
 
 
 def _orthogonal(size: int) -> torch.Tensor:
     """A random orthogonal matrix (size, size), fp64, always the same one."""
     random = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    turn: torch.Tensor = torch.linalg.qr(random).Q
-    return turn
+    rotation: torch.Tensor = torch.linalg.qr(random).Q
+    return rotation
 
 
-def _turn_inputs(norm: Any, linears: Iterable[Any], turn: torch.Tensor) -> None:
-    """Let layers read the turned stream, and multiply with the gain of the norm before them, which was for the unturned one."""
+def _rotate_inputs(norm: Any, linears: Iterable[Any], rotation: torch.Tensor) -> None:
+    """Let layers read the rotated stream, and multiply with the gain of the norm before them, which was for the other one."""
     gain = norm.weight.detach().double()
     for linear in linears:
         for reader in (_base(linear), *getattr(linear, "lora_A", {}).values()):
-            reader.weight = _frozen(reader.weight.detach().double() * gain @ turn)
+            reader.weight = _frozen(reader.weight.detach().double() * gain @ rotation)
     norm.weight = _frozen(torch.ones_like(gain))
 
 
-def _turn_outputs(linears: Iterable[Any], turn: torch.Tensor) -> None:
-    """Let layers write into the turned stream."""
+def _rotate_outputs(linears: Iterable[Any], rotation: torch.Tensor) -> None:
+    """Let layers write into the rotated stream."""
     for linear in linears:
         for writer in (_base(linear), *getattr(linear, "lora_B", {}).values()):
-            writer.weight = _frozen(turn.T @ writer.weight.detach().double())
+            writer.weight = _frozen(rotation.T @ writer.weight.detach().double())
 
 
 def _round(parent: nn.Module, name: str, linear: Any) -> None:

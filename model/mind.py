@@ -151,9 +151,9 @@ class Mind:
             file = artefact.projector if artefact else None
             projector = _load_projector(file, tower, text, placement) if file else None
         if placement.precision == "int8":
-            turn = int8.quantise(text)
+            rotation = int8.quantise(text)
             if projector:
-                projector.turn = turn
+                projector.rotation = rotation
         progress(LOADING, 2, LOAD_STEPS)
         reader = Reader(threads) if ocr else None
         model = JnanaForConditionalGeneration.assemble(

@@ -19,8 +19,8 @@ class Projector(nn.Module):
         super().__init__()
         self.linear = nn.Linear(vision_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size)
-        self.turn: torch.Tensor | None = None
-        """(hidden_size, hidden_size), for a language model that was turned (model/int8.py)."""
+        self.rotation: torch.Tensor | None = None
+        """(hidden_size, hidden_size), for a language model that was rotated (model/int8.py)."""
         self.block = nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size))
 
     @classmethod
@@ -36,4 +36,4 @@ class Projector(nn.Module):
         normalised: torch.Tensor = self.norm(self.linear(features))
         residual: torch.Tensor = self.block(normalised)
         tokens = normalised + residual
-        return tokens if self.turn is None else tokens @ self.turn
+        return tokens if self.rotation is None else tokens @ self.rotation

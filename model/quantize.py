@@ -45,7 +45,7 @@ class Needs:
 
     trained_in: Precision
     is_plain: bool
-    """Nothing but what can be turned with int8's language model."""
+    """Nothing but what can be rotated with int8's language model."""
 
     @classmethod
     def of(cls, adapter: Adapter | None) -> Needs | None:
@@ -64,6 +64,8 @@ def place(preset: Preset, weights: PreparedWeights, device: str, *, precision: s
     where = _device(preset, device)
     if precision == "auto":
         precision = _best(preset, weights, where, needs)
+    if precision == "nf4" and not _has_nf4(where):
+        raise WeightsError(f"MODEL_PRECISION=nf4 needs bitsandbytes, which there is not for {where} here: set it to auto.")
     if precision == "nf4":
         return Placement(where, torch.bfloat16, nf4(where), "nf4")
     if precision == "int8" and not (where.type == "cpu" and int8.is_supported(_config(weights))):
@@ -78,16 +80,15 @@ def place(preset: Preset, weights: PreparedWeights, device: str, *, precision: s
 
 def _best(preset: Preset, weights: PreparedWeights, where: torch.device, needs: Needs | None) -> Precision:
     """What the LoRA was trained on; else what fits, and of that the fastest. Raises WeightsError when nothing fits."""
-    has_nf4 = where.type != "mps" and find_spec("bitsandbytes") is not None
-    if needs is not None and needs.trained_in == "nf4":
+    if needs is not None and needs.trained_in == "nf4" and _has_nf4(where):
         return "nf4"
     if preset.needs_cuda:  # large: full width or 4 bits
         full: Precision = "bf16" if where.type == "cuda" else "fp32"
         size = preset.components["language"].size * (1 if full == "bf16" else 2)  # 16 bits on disk
         fits = _free(where) >= size * OVER_WEIGHTS.get(where.type, 1.0)
-        if needs is None:
-            return full if fits or not has_nf4 else "nf4"
-        if not fits:
+        if needs is None and not fits and _has_nf4(where):
+            return "nf4"
+        if needs is not None and needs.trained_in != "nf4" and not fits:
             raise WeightsError(
                 f"The adapter was trained on the language model at full width, which needs {size / 1e9:.0f} GB and more "
                 f"on {where}: set MODEL_ADAPTER to one that was trained on 4 bits, or to none."
@@ -96,6 +97,11 @@ def _best(preset: Preset, weights: PreparedWeights, where: torch.device, needs: 
     # CPUs without bf16 units multiply bf16 four times slower than fp32 (docs/results); small models fit in fp32 anywhere.
     takes_int8 = where.type == "cpu" and int8.is_supported(_config(weights)) and (needs is None or needs.is_plain)
     return "int8" if takes_int8 else "fp32"
+
+
+def _has_nf4(where: torch.device) -> bool:
+    """Whether bitsandbytes is there, which has no macOS version (pyproject.toml)."""
+    return where.type != "mps" and find_spec("bitsandbytes") is not None
 
 
 def _free(where: torch.device) -> int:

@@ -78,7 +78,7 @@ class Speech:
         """Load CTranslate2 weights from `folder`. Blocking, a second or two. `threads`: of the whole process, at least 1."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="speech")
         self._decoding = ThreadPoolExecutor(1, thread_name_prefix="sound")
-        self._turns = _Turns()
+        self._lock = _PriorityLock()
         self._model, self.device = _load(folder, device, max(1, min(MAX_THREADS, threads // 2)))
 
     async def transcribe(self, data: bytes, language: str | None = None) -> Transcript:
@@ -96,8 +96,8 @@ class Speech:
         recording = _Recording(self._model, samples, language)
         del samples  # ten minutes are 38 MB
         while not recording.done:
-            async with self._turns.take(asked + duration):
-                while not recording.done and not self._turns.is_wanted_below(asked + duration):
+            async with self._lock.take(asked + duration):
+                while not recording.done and not self._lock.is_wanted_below(asked + duration):
                     await loop.run_in_executor(self._thread, recording.go_on)
         text = " ".join(segment.text for segment in recording.segments)
         return Transcript(text, recording.language if text else "", duration, tuple(recording.segments))
@@ -143,7 +143,7 @@ class _Recording:
             yield from found
 
 
-class _Turns:
+class _PriorityLock:
     """A lock that goes to whoever has the lowest number. All methods belong to one event loop."""
 
     def __init__(self) -> None:

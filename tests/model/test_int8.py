@@ -75,13 +75,13 @@ def test_the_adapter_still_makes_the_same_difference() -> None:
     assert cosine_similarity(before, after, dim=-1).median() > 0.95
 
 
-def test_pictures_are_turned_with_the_language() -> None:
+def test_pictures_are_rotated_with_the_language() -> None:
     model = language()
     projector = Projector(8, 96).eval()
     features = torch.randn(1, 5, 8)
     with torch.inference_mode():
         before = logits(model, adapted=True, inputs_embeds=projector(features))
-        projector.turn = quantise(model)
+        projector.rotation = quantise(model)
         after = logits(model, adapted=True, inputs_embeds=projector(features))
     assert cosine_similarity(before, after, dim=-1).min() > 0.99
 
@@ -128,7 +128,7 @@ def test_pocket_takes_8_bits_on_a_cpu_unless_told_otherwise(tmp_path: Path) -> N
     [{"use_dora": True}, {"lora_bias": True}, {"target_modules": ["q_proj", "lm_head"]}, {"target_modules": "all-linear"}],
     ids=str,
 )
-def test_a_lora_that_cannot_be_turned_keeps_fp32(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_a_lora_that_cannot_be_rotated_keeps_fp32(tmp_path: Path, options: dict[str, Any]) -> None:
     weights = prepared(tmp_path, tiny.llama_config())
     assert int8.takes(LoraConfig(target_modules=["q_proj", "down_proj"]))
     assert not int8.takes(LoraConfig(**{"target_modules": ["q_proj"], **options}))

@@ -16,7 +16,7 @@ from model import audio
 from model.audio import AudioBroken, AudioTooLong, decode
 from model.presets import get_preset
 from model.settings import available_cores
-from model.speech import MAX_THREADS, Segment, Speech, Transcript, UnknownLanguage, _dreamt, _Turns
+from model.speech import MAX_THREADS, Segment, Speech, Transcript, UnknownLanguage, _dreamt, _PriorityLock
 from model.weights import folder_of
 
 VOICE = Path(__file__).parent.parent / "data" / "voice.ogg"
@@ -219,7 +219,7 @@ async def test_a_short_note_does_not_wait_for_a_long_one(speech: Speech) -> None
         return words(heard.text)
 
     long = asyncio.create_task(note("long", wav(np.concatenate([clip, pause] * 3))))  # in two stretches
-    while not speech._turns._taken:  # noqa: ASYNC110 - until it is being written down
+    while not speech._lock._taken:  # noqa: ASYNC110 - until it is being written down
         await asyncio.sleep(0.01)
     short = await note("short", VOICE.read_bytes())
     assert finished == ["short"]
@@ -228,10 +228,10 @@ async def test_a_short_note_does_not_wait_for_a_long_one(speech: Speech) -> None
 
 
 async def test_who_has_waited_as_long_as_its_recording_takes_comes_before_new_ones() -> None:
-    turns, order = _Turns(), []
+    lock, order = _PriorityLock(), []
 
     async def recording(asked: float, duration: float) -> None:
-        async with turns.take(asked + duration):
+        async with lock.take(asked + duration):
             order.append((asked, duration))
             await asyncio.sleep(0)
 
