@@ -83,6 +83,9 @@ class RandomMind:
         self.stop_token_ids = ()
         self.device = device
 
+    def switch_to(self, attached: None) -> None:
+        """It has no adapters."""
+
 
 def prompts(count: int, tokens: int, vocabulary: int, seed: int) -> list[torch.Tensor]:
     chance = torch.Generator().manual_seed(seed)

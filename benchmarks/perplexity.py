@@ -46,7 +46,7 @@ def written(mind: Mind, prompt: Prompt, *, count: int) -> list[list[int]]:
 def nats(mind: Mind, answers: list[tuple[Prompt, list[list[int]]]]) -> float:
     """Negative log-likelihood of a token of the answers, the mean."""
     tokens = sum(len(ids) for _, each in answers for ids in each)
-    return -sum(float(log_likelihoods(mind.model, prompt, each).sum()) for prompt, each in answers) / tokens
+    return -sum(float(log_likelihoods(mind, prompt, each).sum()) for prompt, each in answers) / tokens
 
 
 def same_tokens(one: list[list[int]], other: list[list[int]]) -> tuple[int, int]:

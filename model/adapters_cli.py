@@ -94,7 +94,7 @@ def use(
         if name != shelf.NONE:
             name = _taken_in(name, chosen, settings).name
         shelf.set_default(name, chosen, settings.home)
-    print(f"{chosen.name} is loaded with adapter {name} from now on; a worker that runs takes it when it is started again.")
+    print(f"{chosen.name} answers with adapter {name} from now on; a worker that runs takes it with the next message.")
     if settings.adapter:
         print(f"But MODEL_ADAPTER={settings.adapter} wins over it: take that out of .env or the environment.")
 

@@ -45,7 +45,7 @@ class Answer:
         self._request_id = request_id
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
-        self._started = Started((), ())
+        self._started = Started("", (), ())
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._first: Event | None = None
         self._finished = False
@@ -152,6 +152,7 @@ class Answer:
             transcripts=_transcripts(self._started.transcripts),
             timings={stage: round(seconds, 4) for stage, seconds in finished.timings.items()},
             preset=self._worker.settings.preset,
+            adapter=self._started.adapter,
         )
 
 

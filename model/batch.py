@@ -15,12 +15,13 @@ PROMPT_TOKENS = 256
 
 
 class Batch:
-    """Answers of one state of the model (the adapter on or off), whose keys and values no other state can use."""
+    """Answers of one reader: an adapter, or the plain base. Its keys and values are of no use to any other."""
 
-    def __init__(self, packed: PackedModel, prefix_bytes: int) -> None:
+    def __init__(self, packed: PackedModel, prefixes: Prefixes, reader: object) -> None:
         self._packed = packed
         self.slots = packed.slots()
-        self._prefixes = Prefixes(prefix_bytes)
+        self._prefixes = prefixes
+        self._reader = reader
         self.waiting: deque[Writing] = deque()
         self.running: list[Writing] = []
         """In the order they came."""
@@ -45,7 +46,7 @@ class Batch:
         writing = self.waiting[0]
         writing.row = self.slots.take(writing.longest)
         self.running.append(self.waiting.popleft())
-        if (found := self._prefixes.longest(writing.keys)) is not None:
+        if (found := self._prefixes.longest(self._reader, writing.keys)) is not None:
             kept, writing.past = found
             self.slots.copy_in(writing.row, kept, writing.past)
 
@@ -53,9 +54,10 @@ class Batch:
         """Take its slot, and keep what was read for the next question of the conversation."""
         if writing.past:
             try:
-                self._prefixes.keep(writing.keys[: writing.past], self.slots.copy_out(writing.row, writing.past))
+                memory = self.slots.copy_out(writing.row, writing.past)
+                self._prefixes.keep(self._reader, writing.keys[: writing.past], memory)
             except torch.OutOfMemoryError:
-                self.forget()
+                self._prefixes.clear()
         self.evict(writing)
 
     def evict(self, writing: Writing) -> None:
@@ -66,10 +68,6 @@ class Batch:
         self.slots.give_back(writing.row)
         self.running.remove(writing)
         writing.row, writing.past = -1, 0
-
-    def forget(self) -> None:
-        """Let go of everything that only saves time."""
-        self._prefixes.clear()
 
     def step(self) -> list[Writing]:
         """One pass. Returns the answers that it ended."""

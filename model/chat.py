@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from model.attached import Attached
 from model.audio import AudioError, AudioTooLong
 from model.engine import Closed, OutOfMemory
-from model.errors import bad_request, out_of_memory, queue_full, shutting_down, too_large, too_long
+from model.errors import bad_request, no_adapter, out_of_memory, queue_full, shutting_down, too_large, too_long
 from model.inputs import MAX_IMAGES, MAX_RECORDINGS, decode_base64, picture
 from model.mind import Message, Prompt, PromptTooLong
 from model.queue import QueueClosed, QueueFull
@@ -19,6 +20,7 @@ from model.sampling import Sampling
 from model.schema import MAX_STOP_LENGTH, MAX_STOPS, AudioPart, ChatMessage, ChatRequest, ImagePart
 from model.sight import Picture
 from model.speech import Transcript, UnknownLanguage
+from model.weights import WeightsError
 from model.worker import Worker
 from model.writing import Token
 
@@ -45,8 +47,9 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Started:
-    """Generation begins: what was seen and heard."""
+    """Generation begins: who answers, and what was seen and heard."""
 
+    adapter: str
     hints: tuple[str, ...]
     transcripts: tuple[Transcript, ...]
 
@@ -82,17 +85,31 @@ class Turn:
         arrived = time.perf_counter()
         with admission():
             self.worker.queue.check()
-        messages = await self._messages()
-        waited = time.perf_counter()
-        with admission():
-            async with self.worker.queue.slot(self.key, lambda position: self.emit(Waiting(position))):
-                self.timings["queue"] = time.perf_counter() - waited
-                read = await self.worker.read(messages)
-                prompt, sampling = await self.worker.parts.engine.compute(self._encode, messages)
-                self.timings |= prompt.timings
-                self.timings["ocr"] += read
-                self.emit(Started(prompt.hints, tuple(self.transcripts)))
-                await self._generate(prompt, sampling, arrived)
+        async with self._adapter() as attached:
+            messages = await self._messages()
+            waited = time.perf_counter()
+            with admission():
+                async with self.worker.queue.slot(self.key, lambda position: self.emit(Waiting(position))):
+                    self.timings["queue"] = time.perf_counter() - waited
+                    read = await self.worker.read(messages)
+                    prompt, sampling = await self.worker.parts.engine.compute(self._encode, messages, attached)
+                    self.timings |= prompt.timings
+                    self.timings["ocr"] += read
+                    self.emit(Started(attached.name, prompt.hints, tuple(self.transcripts)))
+                    await self._generate(prompt, sampling, arrived)
+
+    @contextlib.asynccontextmanager
+    async def _adapter(self) -> AsyncIterator[Attached]:
+        """Who is asked."""
+        preset, slash, name = self.request.model.partition("/")
+        is_asked_for = slash and preset == self.worker.settings.preset
+        async with contextlib.AsyncExitStack() as held:
+            try:
+                with admission():
+                    attached = await held.enter_async_context(self.worker.parts.adapters.hold(name if is_asked_for else None))
+            except WeightsError as error:
+                raise no_adapter(str(error), "model") from error
+            yield attached
 
     async def _generate(self, prompt: Prompt, sampling: Sampling, arrived: float) -> None:
         metrics = self.worker.metrics
@@ -157,11 +174,12 @@ class Turn:
         self.transcripts.append(transcript)
         return transcript.text or SILENT
 
-    def _encode(self, messages: Sequence[Message]) -> tuple[Prompt, Sampling]:
+    def _encode(self, messages: Sequence[Message], attached: Attached) -> tuple[Prompt, Sampling]:
         """Blocking. The answer gets what the client wants of what the context leaves: many ask for more than there is."""
         wanted = self.request.max_completion_tokens or self.request.max_tokens or DEFAULT_ANSWER_TOKENS
         try:
-            prompt = self.worker.parts.mind.encode(messages, max_new_tokens=min(wanted, LEAST_ANSWER_TOKENS))
+            least = min(wanted, LEAST_ANSWER_TOKENS)
+            prompt = self.worker.parts.mind.encode(messages, max_new_tokens=least, attached=attached)
         except PromptTooLong as error:
             raise too_long(error.tokens, error.limit) from error
         room = self.worker.parts.mind.context_length - prompt.input_ids.shape[-1]

@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import structlog
 import torch
 
+from model.attached import Attached
 from model.batch import Batch
-from model.lora import Switch
 from model.mind import Mind, Prompt
 from model.packed import PackedModel
+from model.prefixes import Prefixes
 from model.sampling import Sampling
 from model.writing import Token, Writing
 
@@ -64,12 +65,13 @@ class Engine:
 
     def __init__(self, mind: Mind) -> None:
         self._mind = mind
-        self._switch = Switch(mind.model)
-        packed = PackedModel(mind.model)
+        self._packed = PackedModel(mind.model)
         memory = _memory(mind.device)
         kept = int(memory * FOR_PREFIXES)
-        self._batches = {adapted: Batch(packed, kept // 2) for adapted in (True, False)}
+        self._prefixes = Prefixes(kept)
         self._memory = memory - kept
+        self._batches: dict[Attached | None, Batch] = {}
+        """Those that are busy; their passes take turns."""
         self._jobs: dict[Writing, _Job] = {}
         self._inbox: queue.SimpleQueue[_Job | Callable[[], None] | None] = queue.SimpleQueue()
         self._closed = False
@@ -119,7 +121,6 @@ class Engine:
         def run() -> None:
             result, error = None, None
             try:
-                self._switch.set(on=True)
                 result = work(*arguments)
             except Exception as raised:
                 error = raised
@@ -128,6 +129,15 @@ class Engine:
 
         self._send(run)
         return await done
+
+    async def detach(self, attached: Attached) -> None:
+        """Take an adapter out of the mind, between passes. Nobody may be answered with it any more."""
+
+        def detach() -> None:
+            self._prefixes.forget(attached)
+            self._mind.detach(attached)
+
+        await self.compute(detach)
 
     def close(self) -> None:
         """No further answers; the thread ends after those that run."""
@@ -145,15 +155,16 @@ class Engine:
 
     @property
     def _busy(self) -> bool:
-        return any(batch.busy for batch in self._batches.values())
+        return bool(self._batches)
 
     def _work(self) -> None:
         with torch.inference_mode():
             while self._busy or not self._closed:
                 self._take_in()
-                for adapted, batch in self._batches.items():
-                    if batch.busy:
-                        self._go_on(adapted, batch)
+                for attached, batch in list(self._batches.items()):
+                    self._go_on(attached, batch)
+                    if not batch.busy:
+                        del self._batches[attached]
 
     def _take_in(self) -> None:
         """What came meanwhile, up to one piece of other work; waits for something if there is nothing to do."""
@@ -164,11 +175,16 @@ class Engine:
                     return
                 if isinstance(what, _Job):
                     self._jobs[what.writing] = what
-                    self._batches[what.writing.prompt.adapted].waiting.append(what.writing)
+                    self._batch(what.writing.prompt.attached).waiting.append(what.writing)
                 else:
                     what()
                     if self._busy:
                         return
+
+    def _batch(self, attached: Attached | None) -> Batch:
+        if attached not in self._batches:
+            self._batches[attached] = Batch(self._packed, self._prefixes, attached)
+        return self._batches[attached]
 
     def _drop_cancelled(self, batch: Batch) -> None:
         for writing in [one for one in (*batch.waiting, *batch.running) if one.cancelled]:
@@ -189,9 +205,9 @@ class Engine:
             except Exception as error:
                 self._let_go(batch, writing, error)
 
-    def _go_on(self, adapted: bool, batch: Batch) -> None:
-        self._switch.set(on=adapted)
+    def _go_on(self, attached: Attached | None, batch: Batch) -> None:
         try:
+            self._mind.switch_to(attached)
             self._drop_cancelled(batch)
             self._admit(batch)
             for writing in batch.step() if batch.running else ():
@@ -209,8 +225,7 @@ class Engine:
 
     def _make_room(self, batch: Batch) -> None:
         """After memory ran out: forget what only saves time, and let the youngest answer wait once; then there was no room."""
-        for other in self._batches.values():
-            other.forget()
+        self._prefixes.clear()
         youngest = batch.running[-1] if batch.running else batch.waiting[0]
         self._memory = max(batch.needed - 1, 1)
         log.warning("out_of_memory", answers=len(batch.running), budget=self._memory)

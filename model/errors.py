@@ -65,6 +65,10 @@ def load_failed(detail: str) -> ApiError:
     return ApiError(503, detail, code="load_failed")
 
 
+def no_adapter(reason: str, param: str) -> ApiError:
+    return ApiError(404, reason, code="model_not_found", param=param)
+
+
 def shutting_down() -> ApiError:
     return ApiError(503, "The worker is shutting down.", code="shutting_down", retry_after=RETRY_AFTER_BUSY)
 

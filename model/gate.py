@@ -32,7 +32,17 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 OPEN_ROUTES = frozenset({"/health"})
 """Need no API key: supervisors and load balancers ask here."""
 
-ROUTES = frozenset({"/health", "/metrics", "/tokenize", "/v1/models", "/v1/chat/completions", "/v1/audio/transcriptions"})
+ROUTES = frozenset(
+    {
+        "/health",
+        "/metrics",
+        "/tokenize",
+        "/v1/models",
+        "/v1/adapters/default",
+        "/v1/chat/completions",
+        "/v1/audio/transcriptions",
+    }
+)
 """Routes that get a label of their own in the metrics; a scanner's guesses must not each make a time series."""
 
 

@@ -9,7 +9,8 @@ for each token: so a token comes out the same alone and in a crowd, and sums of 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,7 +24,10 @@ BACKEND = "fbgemm"
 """Of torch's quantized operators: the one that is fast on x86 with and without VNNI, and takes fp32 for fp32."""
 FINE = frozenset({"q_proj", "k_proj", "v_proj", "down_proj"})
 """Layers whose activations need more than 7 bits, by measurement (docs/results/int8.md)."""
-PROJECTIONS = FINE | {"o_proj", "gate_proj", "up_proj"}
+READERS = frozenset({"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"})
+WRITERS = frozenset({"o_proj", "down_proj"})
+PROJECTIONS = READERS | WRITERS
+"""Of a layer, by what they do with the stream."""
 TINY = 1e-8
 """What a row of zeros is divided by."""
 
@@ -48,7 +52,8 @@ class Int8Linear(nn.Module):
         """`weight`: (out, in) fp32. `fine`: activations in two parts of 7 bits each, at half the speed."""
         super().__init__()
         self._fine = fine
-        self._out = len(weight)
+        self.out_features, self.in_features = weight.shape
+        self.weight = torch.empty(0)  # PEFT looks here for device and type of what it puts beside
         scales = (weight.abs().amax(1) / WEIGHT_LEVELS).clamp_min(TINY)
         rounded = (weight / scales[:, None]).round().to(torch.int8)
         self._packed = _packed(rounded, scales)
@@ -65,7 +70,7 @@ class Int8Linear(nn.Module):
             product = torch.add(both[: len(rows)], both[len(rows) :], alpha=0.5 / LEVELS)
         else:
             product = self._multiply(scaled)
-        return product.mul_(scales).view(*x.shape[:-1], self._out)
+        return product.mul_(scales).view(*x.shape[:-1], self.out_features)
 
     def _multiply(self, scaled: torch.Tensor) -> torch.Tensor:
         product: torch.Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
@@ -88,11 +93,32 @@ def _packed(rounded: torch.Tensor, scales: torch.Tensor) -> Any:
         torch.backends.quantized.engine = previous
 
 
-def quantise(text: PreTrainedModel) -> torch.Tensor:
-    """Rotate and round a Llama with its head, in place, and the LoRA that is in it, which stays fp32. Blocking, seconds.
+@dataclass(frozen=True)
+class Rotation:
+    """What a Llama's stream was multiplied with, and so has to be everything that reads or writes it."""
 
-    Returns the (hidden, hidden) matrix that soft tokens are to be multiplied with as well.
-    """
+    matrix: torch.Tensor
+    """(hidden, hidden) fp32, orthogonal. Soft tokens are multiplied with it as well."""
+    gains: Sequence[tuple[torch.Tensor, torch.Tensor]]
+    """(hidden,) fp32 each: of every layer's two norms, which layers behind them have taken over."""
+
+    def of_lora(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """LoRA weights, named as model.lora.extract does, for the rotated model."""
+        return {name: self._rotated(name, weight) for name, weight in weights.items()}
+
+    def _rotated(self, name: str, weight: torch.Tensor) -> torch.Tensor:
+        *before, projection, side, _ = name.split(".")
+        of_attention, of_mlp = self.gains[int(before[before.index("layers") + 1])]
+        if side == "lora_A" and projection in READERS:
+            gain = of_mlp if projection in ("gate_proj", "up_proj") else of_attention
+            return weight.float() * gain @ self.matrix
+        if side == "lora_B" and projection in WRITERS:
+            return self.matrix.T @ weight.float()
+        return weight.float()
+
+
+def quantise(text: PreTrainedModel) -> Rotation:
+    """Rotate and round a Llama with its head, in place. Blocking, seconds. LoRA is put in afterwards, rotated, and in fp32."""
     model: Any = text
     rotation = _orthogonal(text.config.hidden_size)
     embedding = model.get_input_embeddings().weight.detach()
@@ -100,18 +126,21 @@ def quantise(text: PreTrainedModel) -> torch.Tensor:
     head = nn.Linear(width, rows, bias=False, device="meta")
     head.weight = model.lm_head.weight  # where it is tied to the embedding, it is its own from here on
     model.get_input_embeddings().weight = _frozen(embedding.double() @ rotation)
+    gains = []
     for layer in model.base_model.layers:
         attention, mlp = layer.self_attn, layer.mlp
+        gains.append((layer.input_layernorm.weight.detach().clone(), layer.post_attention_layernorm.weight.detach().clone()))
         _rotate_inputs(layer.input_layernorm, (attention.q_proj, attention.k_proj, attention.v_proj), rotation)
         _rotate_inputs(layer.post_attention_layernorm, (mlp.gate_proj, mlp.up_proj), rotation)
-        _rotate_outputs((attention.o_proj, mlp.down_proj), rotation)
+        for writer in (attention.o_proj, mlp.down_proj):
+            writer.weight = _frozen(rotation.T @ writer.weight.detach().double())
         for parent in (attention, mlp):
             for name, linear in list(parent.named_children()):
-                if name.endswith("_proj"):
-                    _round(parent, name, linear)
+                if name in PROJECTIONS:
+                    setattr(parent, name, Int8Linear(linear.weight.detach(), fine=name in FINE))
     _rotate_inputs(model.base_model.norm, (head,), rotation)
     model.lm_head = Int8Linear(head.weight, fine=False)
-    return rotation.float()
+    return Rotation(rotation.float(), gains)
 
 
 def _orthogonal(size: int) -> torch.Tensor:
@@ -125,29 +154,8 @@ def _rotate_inputs(norm: Any, linears: Iterable[Any], rotation: torch.Tensor) ->
     """Let layers read the rotated stream, and multiply with the gain of the norm before them, which was for the other one."""
     gain = norm.weight.detach().double()
     for linear in linears:
-        for reader in (_base(linear), *getattr(linear, "lora_A", {}).values()):
-            reader.weight = _frozen(reader.weight.detach().double() * gain @ rotation)
+        linear.weight = _frozen(linear.weight.detach().double() * gain @ rotation)
     norm.weight = _frozen(torch.ones_like(gain))
-
-
-def _rotate_outputs(linears: Iterable[Any], rotation: torch.Tensor) -> None:
-    """Let layers write into the rotated stream."""
-    for linear in linears:
-        for writer in (_base(linear), *getattr(linear, "lora_B", {}).values()):
-            writer.weight = _frozen(rotation.T @ writer.weight.detach().double())
-
-
-def _round(parent: nn.Module, name: str, linear: Any) -> None:
-    rounded = Int8Linear(_base(linear).weight.detach(), fine=name in FINE)
-    if _base(linear) is linear:
-        setattr(parent, name, rounded)
-    else:
-        linear.base_layer = rounded
-
-
-def _base(linear: Any) -> Any:
-    """The base's own layer, which PEFT's may stand around."""
-    return getattr(linear, "base_layer", linear)
 
 
 def _frozen(weight: torch.Tensor) -> nn.Parameter:

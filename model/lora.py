@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from model.adapters import LORA, LORA_CONFIG
+from model.int8 import Int8Linear
 from model.weights import WeightsError
 
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -69,49 +69,51 @@ def load(text: PreTrainedModel, folder: Path) -> None:
     put(text, *read(folder), folder)
 
 
-def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], folder: Path) -> None:
+def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], folder: Path, *, key: str = "default") -> None:
     """Put LoRA weights, named as `extract` does, into a text model with its head, which may be on the meta device.
 
-    `folder`: where they come from, for the WeightsError when they do not fit.
+    `folder`: where they come from, for the WeightsError when they do not fit. `key`: PEFT's name for them, without dots;
+    several may be in a model beside each other.
     """
     from peft import inject_adapter_in_model, set_peft_model_state_dict
+    from peft.tuners.lora import Linear
 
+    config._register_custom_module({Int8Linear: Linear})
     unfit = f"The LoRA weights in {folder} do not fit this language model"
     is_empty = text.device.type == "meta"
     try:
-        inject_adapter_in_model(config, text, low_cpu_mem_usage=is_empty)
-        result: Any = set_peft_model_state_dict(text, weights, low_cpu_mem_usage=is_empty)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Unsupported layer type", UserWarning)  # model/int8.py's: PEFT cannot know it
+            warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
+            inject_adapter_in_model(config, text, key, low_cpu_mem_usage=is_empty)
+        result: Any = set_peft_model_state_dict(text, weights, key, low_cpu_mem_usage=is_empty)
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsError(f"{unfit} ({' '.join(str(error).split())[:200]}).") from error
-    missing = [name for name in result.missing_keys if ".lora_" in name]
+    # With several in it, PEFT misses those of the others as well.
+    missing = [name for name in result.missing_keys if ".lora_" in name and f".{key}." in name]
     if wrong := [*missing, *result.unexpected_keys]:
         raise WeightsError(f"{unfit} ({len(wrong)} of other layers, such as {wrong[0]}).")
     nn.Module.requires_grad_(text, False)
     nn.Module.eval(text)
 
 
-class Switch:
-    """Turns a model's adapter on and off; off, it computes what its base does, bit for bit. One thread at a time."""
-
-    def __init__(self, model: nn.Module) -> None:
-        from peft.tuners.tuners_utils import BaseTunerLayer
-
-        self._layers = [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
-        self._on: bool | None = None
-
-    def set(self, *, on: bool) -> None:
-        if on != self._on:
-            for layer in self._layers:
-                layer.enable_adapters(on)
-            self._on = on
+def activate(model: nn.Module, key: str | None) -> None:
+    """Compute with the LoRA that was put in as `key` from now on; None: as the base, bit for bit. One thread at a time."""
+    for layer in _layers(model):
+        layer.enable_adapters(key is not None)
+        if key is not None:
+            layer.set_adapter(key, inference_mode=True)
 
 
-@contextlib.contextmanager
-def switched_off(model: nn.Module) -> Iterator[None]:
-    """Inside the block the model computes what its base does, bit for bit. One thread at a time."""
-    switch = Switch(model)
-    switch.set(on=False)
-    try:
-        yield
-    finally:
-        switch.set(on=True)
+def take_out(model: nn.Module, key: str) -> None:
+    """Let go of the LoRA that was put in as `key`. PEFT activates another one: `activate` is due."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Adapter .* was active", UserWarning)
+        for layer in _layers(model):
+            layer.delete_adapter(key)
+
+
+def _layers(model: nn.Module) -> list[Any]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]

@@ -9,7 +9,6 @@ from typing import Literal
 
 import structlog
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -23,14 +22,14 @@ from transformers import (
 
 from model import int8, lora
 from model.adapters import Adapter, require_fit
+from model.attached import Attached, Attachments
 from model.convert import quiet
 from model.hints import photo_line, text_line
 from model.modeling import JnanaForConditionalGeneration
 from model.ocr import Reader
 from model.presets import Precision, Preset
-from model.projector import Projector
 from model.prompt import Placeholder, PromptWriter, Turn, spoken
-from model.quantize import Needs, Placement, place
+from model.quantize import Needs, place
 from model.sight import Eyes, Picture, Sight
 from model.weights import PreparedWeights, Progress, WeightsError
 
@@ -66,8 +65,8 @@ class Prompt:
     """Hint lines of the newest message's pictures."""
     timings: dict[str, float] = field(default_factory=dict)
     """Seconds spent in `vision` and `ocr`."""
-    adapted: bool = True
-    """False: the base answers, with the adapter off."""
+    attached: Attached | None = None
+    """Who answers; None: the networks as they are."""
 
 
 class PromptTooLong(ValueError):  # noqa: N818 - the name of the condition reads better than ...Error where it is caught
@@ -86,30 +85,29 @@ class Mind:
         self,
         preset: Preset,
         model: JnanaForConditionalGeneration,
-        writer: PromptWriter,
+        default: Attached,
         eyes: Eyes,
         device: torch.device,
         *,
         precision: Precision = "fp32",
-        adapter: str | None = None,
-        base_writer: PromptWriter | None = None,
+        attachments: Attachments | None = None,
     ) -> None:
-        """`adapter`: name of the one that is loaded. `base_writer`: for conversations without a picture, when the base is to
-        answer those; None: the adapter answers them, too."""
+        """`default`: who answers until there is another. `attachments`: puts adapters in; None: nothing can."""
         self.preset = preset
         self.model = model
+        self.default = self.plain = default
         self.device = device
         self.precision = precision
-        self.adapter = adapter
-        self.tokenizer = writer.tokenizer
-        self.stop_token_ids = writer.stop_token_ids
+        self.tokenizer = default.writer.tokenizer
+        self.stop_token_ids = default.writer.stop_token_ids
+        """Of all that are attached: any of them ends an answer."""
         self.context_length = preset.context_length
-        self.has_projector = model.config.has_projector
-        self.picture_tokens = HINT_TOKENS + (preset.image_tokens if self.has_projector else 0)
+        self.picture_tokens = HINT_TOKENS + preset.image_tokens
         """Upper bound of what one picture adds to a prompt: placeholders and hint text, tokens."""
-        self._writer = writer
-        self._base_writer = base_writer
         self._eyes = eyes
+        self._attachments = attachments
+        self._active: Attached | None = None
+        self.switch_to(default)
 
     @classmethod
     def load(
@@ -125,7 +123,7 @@ class Mind:
         ocr: bool,
         progress: Progress,
     ) -> Mind:
-        """Load a prepared preset, and the artefact `adapter` onto it. Blocking, seconds.
+        """Load a prepared preset, and the artefact `adapter` into it. Blocking, seconds.
 
         `device`, `precision`: as `place` takes them. `threads`: torch's and onnxruntime's, at least 1.
 
@@ -133,72 +131,86 @@ class Mind:
         """
         torch.set_num_threads(threads)
         artefact = Adapter.open(adapter) if adapter else None
-        card = artefact.card if artefact else None
         placement = place(preset, weights, device, precision=precision, needs=Needs.of(artefact))
         progress(LOADING, 0, LOAD_STEPS)
         if artefact:
-            require_fit(artefact, preset, weights, placement.precision)
+            require_fit(artefact, preset, weights, placement.precision)  # before seconds go into loading
         with quiet():
             tokenizer = load_tokenizer(weights.language)
             text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **placement.language)
-            if artefact and artefact.lora:
-                lora.load(text, artefact.folder)
-            rows = text.config.vocab_size
-            writer = PromptWriter(tokenizer, card.served(preset) if card else preset, rows)
-            base_writer = PromptWriter(tokenizer, preset, rows) if card and card.text_only == "base" else None
+            plain = Attached(PromptWriter(tokenizer, preset, text.config.vocab_size))
             progress(LOADING, 1, LOAD_STEPS)
             tower = load_tower(weights.tower, placement.device, placement.dtype)
-            file = artefact.projector if artefact else None
-            projector = _load_projector(file, tower, text, placement) if file else None
-        if placement.precision == "int8":
-            rotation = int8.quantise(text)
-            if projector:
-                projector.rotation = rotation
+        rotation = int8.quantise(text) if placement.precision == "int8" else None
         progress(LOADING, 2, LOAD_STEPS)
-        reader = Reader(threads) if ocr else None
+        image_token = plain.writer.image_token_id
         model = JnanaForConditionalGeneration.assemble(
             text if "device_map" in placement.language else _moved(text, placement.device),
             tower,
-            projector,
-            **({} if writer.image_token_id is None else {"image_token_index": writer.image_token_id}),
-            **({"vision_feature_layer": card.tower.layer} if card else {}),
+            None,
+            **({} if image_token is None else {"image_token_index": image_token}),
         )
-        model.generation_config.eos_token_id = list(writer.stop_token_ids)
-        eyes = Eyes(model.model, hints=hints, reader=reader, fit=card.tower.fit if card else "preset")
-        return cls(
-            preset,
-            model,
-            writer,
-            eyes,
-            placement.device,
-            precision=placement.precision,
-            adapter=card.name if card else None,
-            base_writer=base_writer,
+        attachments = Attachments(
+            model, plain, preset=preset, weights=weights, placement=placement, text=text, rotation=rotation
         )
+        eyes = Eyes(model.model, hints=hints, reader=Reader(threads) if ocr else None)
+        mind = cls(preset, model, plain, eyes, placement.device, precision=placement.precision, attachments=attachments)
+        if artefact:
+            mind.default = mind.attach(artefact)
+            mind.switch_to(mind.default)
+        model.generation_config.eos_token_id = list(mind.stop_token_ids)
+        return mind
+
+    def attach(self, adapter: Adapter) -> Attached:
+        """Put an adapter in beside those that are in. Blocking, up to seconds; between passes. Raises WeightsError."""
+        assert self._attachments is not None  # noqa: S101 - of a mind that was made by hand, for a test
+        try:
+            attached = self._attachments.attach(adapter)
+        finally:
+            self._active = None  # PEFT may have made it the active one
+        self.stop_token_ids = tuple(dict.fromkeys((*self.stop_token_ids, *attached.writer.stop_token_ids)))
+        return attached
+
+    def detach(self, attached: Attached) -> None:
+        """Take an adapter out, with which nobody is answered any more. Between passes."""
+        assert self._attachments is not None  # noqa: S101
+        self._attachments.detach(attached)
+        self._active = None
+
+    def switch_to(self, attached: Attached | None) -> None:
+        """Compute with this adapter from now on; None: as it is. Between passes."""
+        if attached is not None and attached is not self._active:
+            self.model.model.multi_modal_projector = attached.projector
+            lora.activate(self.model, attached.lora)
+            self._active = attached
 
     def read_ahead(self, messages: Sequence[Message]) -> float:
         """Read the text in new pictures, on any thread, before `encode` is called. Blocking, seconds; returns how many."""
         return sum(self._eyes.read(part) for message in messages for part in message.parts if isinstance(part, Picture))
 
-    def encode(self, messages: Sequence[Message], *, max_new_tokens: int) -> Prompt:
+    def encode(self, messages: Sequence[Message], *, max_new_tokens: int, attached: Attached | None = None) -> Prompt:
         """Turn a conversation into a prompt that ends where the answer begins. Blocking; call it in a thread.
 
-        Raises PromptTooLong when prompt and answer do not fit into `context_length`.
+        `attached`: who is to answer; None: the default. Raises PromptTooLong when prompt and answer do not fit into
+        `context_length`.
         """
+        seen = any(isinstance(part, Picture) for message in messages for part in message.parts)
+        attached = attached or self.default
+        if not seen:
+            attached = attached.without_picture or attached
+        gaze = attached.gaze if attached.projector is not None else None
         timings = {"vision": 0.0, "ocr": 0.0}
         features: list[torch.Tensor] = []
         hints: tuple[str, ...] = ()
         turns = []
-        seen = any(isinstance(part, Picture) for message in messages for part in message.parts)
-        writer = self._writer if seen or self._base_writer is None else self._base_writer
         for message in messages:
-            sights = [self._eyes.look(part, timings) for part in message.parts if isinstance(part, Picture)]
+            sights = [self._eyes.look(part, timings, gaze) for part in message.parts if isinstance(part, Picture)]
+            of_message = self._hints(sights)
             if message.role == "user":
-                hints = self._hints(sights)
-            if self.has_projector:
-                features += [sight.features for sight in sights if sight.features is not None]
-            turns.append(self._turn(message, len(sights), self._hints(sights)))
-        ids = writer.write(turns)
+                hints = of_message
+            features += [sight.features for sight in sights if sight.features is not None]
+            turns.append(_turn(message, len(sights), of_message, has_places=gaze is not None))
+        ids = attached.writer.write(turns)
         limit = self.context_length - max_new_tokens
         if len(ids) > limit:
             raise PromptTooLong(len(ids), limit)
@@ -207,25 +219,16 @@ class Mind:
             vision_features=torch.stack(features) if features else None,
             hints=hints,
             timings=timings,
-            adapted=writer is self._writer,
+            attached=attached,
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens each text costs inside a message."""
-        return [len(self._writer.text_ids(text)) for text in texts]
+        return [len(self.default.writer.text_ids(text)) for text in texts]
 
     def answer_ids(self, text: str) -> list[int]:
-        """Ids of an answer as the model writes it, with what ends it: to ask how likely that answer is."""
-        return self._writer.answer_ids(text)
-
-    def _turn(self, message: Message, pictures: int, hints: Sequence[str]) -> Turn:
-        """A message for the template: placeholders first, as in the original, then hints, then the words."""
-        words = " ".join(part.strip() for part in message.parts if isinstance(part, str) and part.strip())
-        if not pictures:
-            return Turn(message.role, (spoken(message.name, words),))
-        places = [Placeholder()] * (pictures if self.has_projector else 0)
-        text = "\n".join([*hints, spoken(message.name, words or QUESTION)])
-        return Turn(message.role, (*places, text), pictures)
+        """Ids of an answer as the default writes it, with what ends it: to ask how likely that answer is."""
+        return self.default.writer.answer_ids(text)
 
     def _hints(self, sights: Sequence[Sight]) -> tuple[str, ...]:
         lines = []
@@ -241,11 +244,11 @@ class Mind:
 
     def _cut(self, line: str) -> str:
         """A line that keeps the promise of `picture_tokens`; a third of HINT_TOKENS is left for the line beside it."""
-        ids = self._writer.text_ids(line)
+        ids = self.default.writer.text_ids(line)
         limit = HINT_TOKENS * 2 // 3
         if len(ids) <= limit:
             return line
-        shorter = str(self._writer.tokenizer.decode(ids[: limit - 4]))
+        shorter = str(self.tokenizer.decode(ids[: limit - 4]))
         return shorter.rstrip("\ufffd") + ' ..."'
 
 
@@ -272,10 +275,11 @@ def _moved(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
     return model
 
 
-def _load_projector(file: Path, tower: PreTrainedModel, text: PreTrainedModel, placement: Placement) -> Projector:
-    projector = Projector(tower.config.hidden_size, text.config.hidden_size)
-    try:
-        projector.load_state_dict(load_file(file))
-    except (OSError, RuntimeError) as error:
-        raise WeightsError(f"The projector {file} does not fit this preset's tower and language model.") from error
-    return projector.to(placement.device, placement.dtype).eval()
+def _turn(message: Message, pictures: int, hints: Sequence[str], *, has_places: bool) -> Turn:
+    """A message for the template: placeholders first, as in the original, then hints, then the words."""
+    words = " ".join(part.strip() for part in message.parts if isinstance(part, str) and part.strip())
+    if not pictures:
+        return Turn(message.role, (spoken(message.name, words),))
+    places = [Placeholder()] * (pictures if has_places else 0)
+    text = "\n".join([*hints, spoken(message.name, words or QUESTION)])
+    return Turn(message.role, (*places, text), pictures)

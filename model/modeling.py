@@ -78,18 +78,18 @@ class JnanaModel(LlavaModel):
         self.language_model = AutoModel.from_config(config.text_config)
         self.post_init()  # type: ignore[no-untyped-call]
 
-    def vision_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+    def vision_features(self, pixel_values: torch.Tensor, layer: int | None = None) -> torch.Tensor:
         """What the projector reads, worth caching: (pictures, 3, H, W) -> (pictures, tokens, tower width).
 
-        A transformer tower gives the patches of `vision_feature_layer` without its CLS token; a convolutional one gives
-        what its classifier says and reads, and its last feature map in fewer cells, row by row.
+        A transformer tower gives the patches of `layer` (None: of its configuration's) without its CLS token; a convolutional
+        one gives what its classifier says and reads, and its last feature map in fewer cells, row by row.
         """
         tower = _vision(self.config)
         if isinstance(tower, vision.EfficientNetLiteConfig):
             shown: torch.Tensor = self.vision_tower.tokens(self.vision_tower(pixel_values).last_hidden_state)
             return shown
-        layer = self.config.vision_feature_layer
-        hidden: torch.Tensor = self.vision_tower(pixel_values, output_hidden_states=True).hidden_states[layer]
+        wanted = self.config.vision_feature_layer if layer is None else layer
+        hidden: torch.Tensor = self.vision_tower(pixel_values, output_hidden_states=True).hidden_states[wanted]
         return hidden[:, 1:]
 
     def project(self, features: torch.Tensor) -> BaseModelOutputWithPooling:

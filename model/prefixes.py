@@ -27,13 +27,14 @@ def keys_of(ids: torch.Tensor, image_token: int | None, vision_features: torch.T
 
 @dataclass(eq=False)
 class _Kept:
+    reader: object
     keys: Keys
     memory: torch.Tensor
     """(layers, 2, heads, tokens, width)."""
 
 
 class Prefixes:
-    """The most recently used ones, up to `budget` bytes."""
+    """The most recently used ones, up to `budget` bytes. What one reader (an adapter) has read is of no use to another."""
 
     def __init__(self, budget: int) -> None:
         self._budget = budget
@@ -41,29 +42,33 @@ class Prefixes:
         self._next = 0
         self.bytes = 0
 
-    def longest(self, keys: Keys) -> tuple[torch.Tensor, int] | None:
-        """The kept one that `keys` has most in common with, and how many tokens that is. The last token never counts: its
-        logits are what is asked for."""
+    def longest(self, reader: object, keys: Keys) -> tuple[torch.Tensor, int] | None:
+        """The kept one of a reader's that `keys` has most in common with, and how many tokens that is. The last token never
+        counts: its logits are what is asked for."""
         best, most = None, 0
         for number, kept in self._kept.items():
-            common = _common(keys[:-1], kept.keys)
-            if common > most:
+            if kept.reader is reader and (common := _common(keys[:-1], kept.keys)) > most:
                 best, most = number, common
         if best is None:
             return None
         self._kept.move_to_end(best)
         return self._kept[best].memory, most
 
-    def keep(self, keys: Keys, memory: torch.Tensor) -> None:
+    def keep(self, reader: object, keys: Keys, memory: torch.Tensor) -> None:
         """Keep `memory`, whose tokens are `keys`, in place of those that it begins with."""
-        covered = [number for number, kept in self._kept.items() if _common(keys, kept.keys) == len(kept.keys)]
-        for number in covered:
-            self._drop(number)
-        self._kept[self._next] = _Kept(keys, memory)
+        for number, kept in list(self._kept.items()):
+            if kept.reader is reader and _common(keys, kept.keys) == len(kept.keys):
+                self._drop(number)
+        self._kept[self._next] = _Kept(reader, keys, memory)
         self._next += 1
         self.bytes += memory.nbytes
         while self.bytes > self._budget:
             self._drop(next(iter(self._kept)))
+
+    def forget(self, reader: object) -> None:
+        """Let go of what one reader has read."""
+        for number in [number for number, kept in self._kept.items() if kept.reader is reader]:
+            self._drop(number)
 
     def clear(self) -> None:
         self._kept.clear()

@@ -67,6 +67,7 @@ class ChatRequest(BaseModel):
     """What is optional may also be null. Temperature and `top_p` default to 0 and 1: the likeliest token."""
 
     model: str = ""
+    """"<preset>/<adapter>" asks for an adapter, or the plain base as `none`; by any other name the default answers."""
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
@@ -109,6 +110,8 @@ class Jnana(BaseModel):
     transcripts: list[TranscriptInfo] | None = None
     timings: dict[str, float] | None = None
     preset: str | None = None
+    adapter: str | None = None
+    """The one that answered, `none` for the plain base."""
     queue_position: int | None = None
 
 
@@ -167,8 +170,12 @@ class ModelCard(BaseModel):
     max_model_len: int
     image_tokens: int
     capabilities: list[str]
-    adapter: str | None
-    """Name of the one that is loaded."""
+    adapter: str
+    """The one that answers by this id, `none` for the plain base."""
+
+
+class DefaultAdapter(BaseModel):
+    name: str
 
 
 class ModelList(BaseModel):
@@ -206,6 +213,8 @@ class Health(BaseModel):
     device: str
     precision: str
     """Of the language model's weights; auto while it loads, where it is to be chosen."""
+    adapter: str | None
+    """The default's name, `none` for the plain base; null while it loads."""
     detail: str
 
 

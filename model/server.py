@@ -1,6 +1,7 @@
-"""The worker's HTTP API: OpenAI's chat completions and transcriptions, models, health, metrics, token counts.
+"""The worker's HTTP API: OpenAI's chat completions and transcriptions, models, adapters, health, metrics, token counts.
 
-Whatever name a client gives for the model, the loaded preset answers: one worker has one.
+Whatever name a client gives for the model, the loaded preset answers: one worker has one. "<preset>/<adapter>" asks for one of
+its adapters, as vLLM has it (https://docs.vllm.ai/en/latest/features/lora.html).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from starlette.exceptions import HTTPException
 
 from model.answer import Answer, EventStream
 from model.chat import stop_strings, transcribe
-from model.errors import ApiError, bad_request
+from model.errors import ApiError, bad_request, no_adapter
 from model.gate import Gate
 from model.schema import (
     ChatRequest,
+    DefaultAdapter,
     Health,
     ModelCard,
     ModelList,
@@ -31,6 +33,7 @@ from model.schema import (
     VerboseTranscription,
 )
 from model.speech import Transcript
+from model.weights import WeightsError
 from model.worker import Worker
 
 T = TypeVar("T")
@@ -70,15 +73,22 @@ def _add_status_routes(app: FastAPI, worker: Worker) -> None:
 def _add_openai_routes(app: FastAPI, worker: Worker) -> None:
     @app.get("/v1/models")
     async def models() -> ModelList:
-        return ModelList(data=[_card(worker)])
+        return ModelList(data=await _cards(worker))
 
-    @app.get("/v1/models/{name}")
+    @app.get("/v1/models/{name:path}")
     async def model(name: str) -> ModelCard:
-        card = _card(worker)
-        if name != card.id:
-            message = f"There is no model '{name}' here; there is '{card.id}'."
-            raise ApiError(404, message, code="model_not_found", param="model")
+        cards = await _cards(worker)
+        if (card := next((card for card in cards if card.id == name), None)) is None:
+            raise no_adapter(f"There is no model '{name}' here; there is '{cards[0].id}'.", "model")
         return card
+
+    @app.put("/v1/adapters/default")
+    async def use(body: DefaultAdapter) -> ModelCard:
+        try:
+            await worker.parts.adapters.set_default(body.name)
+        except WeightsError as error:
+            raise bad_request(str(error), code="adapter_refused", param="name") from error
+        return (await _cards(worker))[0]
 
     @app.post("/v1/chat/completions")
     async def chat(body: ChatRequest, request: Request) -> Response:
@@ -122,16 +132,21 @@ def _add_openai_routes(app: FastAPI, worker: Worker) -> None:
         return JSONResponse(_verbose(transcript).model_dump())
 
 
-def _card(worker: Worker) -> ModelCard:
-    mind = worker.parts.mind
-    return ModelCard(
-        id=mind.preset.name,
-        created=worker.created,
-        max_model_len=mind.context_length,
-        image_tokens=mind.picture_tokens,
-        capabilities=["text", "image", "audio"],
-        adapter=mind.adapter,
-    )
+async def _cards(worker: Worker) -> list[ModelCard]:
+    """The preset as it answers by default, then with each adapter that may be asked for."""
+    mind, adapters = worker.parts.mind, worker.parts.adapters
+    names = {f"{mind.preset.name}/{name}": name for name in await adapters.names()}
+    return [
+        ModelCard(
+            id=model,
+            created=worker.created,
+            max_model_len=mind.context_length,
+            image_tokens=mind.picture_tokens,
+            capabilities=["text", "image", "audio"],
+            adapter=name,
+        )
+        for model, name in {mind.preset.name: adapters.default.name, **names}.items()
+    ]
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:

@@ -34,6 +34,16 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Gaze:
+    """How a projector wants pictures to be looked at."""
+
+    layer: int | None = None
+    """Of the tower; None: as its configuration says."""
+    fit: Fit = "preset"
+    """How pictures are made square; the classifier has its own ways."""
+
+
+@dataclass(frozen=True)
 class Sight:
     """One picture, seen once."""
 
@@ -48,16 +58,13 @@ class Sight:
 class Eyes:
     """Looks at pictures, each once: a bounded memory by digest, least recently used out first."""
 
-    def __init__(self, model: JnanaModel, *, hints: bool, reader: Reader | None, fit: Fit = "preset") -> None:
-        """`fit`: how pictures are made square for the projector; the classifier has its own ways."""
+    def __init__(self, model: JnanaModel, *, hints: bool, reader: Reader | None) -> None:
         self._model = model
         self._tower = model.vision_tower
         self._reader = reader
-        self._features = model.multi_modal_projector is not None
         self._recognise = hints and isinstance(self._tower, EfficientNetLiteModel)
-        self._preprocess = Preprocessing.for_tower(self._tower.config, fit)
         self._classified = [replace(Preprocessing.for_tower(self._tower.config), fit=way) for way in ("crop", "pad")]
-        self._seen: OrderedDict[str, Sight] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, Gaze | None], Sight] = OrderedDict()
         self._texts: dict[str, tuple[str, ...]] = {}
         """Read ahead, by digest, of pictures that are not looked at yet."""
         self._lock = threading.Lock()
@@ -65,7 +72,7 @@ class Eyes:
     def read(self, picture: Picture) -> float:
         """Read a new picture's text before it is looked at, on any thread: that takes seconds, in which answers can go on
         growing. Returns how many."""
-        if self._reader is None or picture.digest in self._seen:
+        if self._reader is None or self._seen_before(picture.digest) is not None:
             return 0.0
         started = time.perf_counter()
         text = self._reader.read(picture.load())
@@ -75,31 +82,47 @@ class Eyes:
                 del self._texts[next(iter(self._texts))]
         return time.perf_counter() - started
 
-    def look(self, picture: Picture, timings: dict[str, float]) -> Sight:
-        """The sight of a picture; adds the seconds of `vision` and `ocr` to `timings` when it is new. One thread at a time."""
-        if picture.digest in self._seen:
-            self._seen.move_to_end(picture.digest)
-            return self._seen[picture.digest]
+    def look(self, picture: Picture, timings: dict[str, float], gaze: Gaze | None) -> Sight:
+        """The sight of a picture; adds the seconds of `vision` and `ocr` to `timings` when it is new. One thread at a time.
+
+        `gaze`: how to look for the projector; None: there is none.
+        """
+        key = (picture.digest, gaze)
+        if key in self._seen:
+            self._seen.move_to_end(key)
+            return self._seen[key]
         started = time.perf_counter()
         image = picture.load()
+        known = self._seen_before(picture.digest)
         with torch.inference_mode():
-            features = self._look_closely(image) if self._features else None
-            recognition = self._name(image) if self._recognise else None
+            features = self._look_closely(image, gaze) if gaze is not None else None
+            recognition = known.recognition if known else self._name(image) if self._recognise else None
         seen = time.perf_counter()
-        with self._lock:
-            text = self._texts.pop(picture.digest, None)
-        if text is None:
-            text = self._reader.read(image) if self._reader is not None else ()
+        text = known.text if known else self._text(picture.digest, image)
         timings["vision"] += seen - started
         timings["ocr"] += time.perf_counter() - seen
         sight = Sight(features, recognition, text)
-        self._seen[picture.digest] = sight
-        while len(self._seen) > REMEMBERED:
-            self._seen.popitem(last=False)
+        with self._lock:
+            self._seen[key] = sight
+            while len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
         return sight
 
-    def _look_closely(self, image: Image.Image) -> torch.Tensor:
-        return self._model.vision_features(self._pixels(self._preprocess, image))[0]
+    def _seen_before(self, digest: str) -> Sight | None:
+        """Its sight by any gaze: words and letters are the same."""
+        with self._lock:
+            return next((sight for (other, _), sight in self._seen.items() if other == digest), None)
+
+    def _text(self, digest: str, image: Image.Image) -> tuple[str, ...]:
+        with self._lock:
+            text = self._texts.pop(digest, None)
+        if text is None:
+            text = self._reader.read(image) if self._reader is not None else ()
+        return text
+
+    def _look_closely(self, image: Image.Image, gaze: Gaze) -> torch.Tensor:
+        pixels = self._pixels(Preprocessing.for_tower(self._tower.config, gaze.fit), image)
+        return self._model.vision_features(pixels, gaze.layer)[0]
 
     def _name(self, image: Image.Image) -> Recognition:
         """The middle of the picture and the whole of it, averaged: what is off-centre counts, what is small too."""

@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import structlog
 import torch
 
+from model.adapter_pool import AdapterPool
 from model.engine import Engine
 from model.errors import load_failed, loading
 from model.metrics import Metrics
@@ -35,6 +36,7 @@ class Parts:
 
     mind: Mind
     engine: Engine
+    adapters: AdapterPool
     speech: Speech
 
 
@@ -77,7 +79,9 @@ def _load(
         progress=progress,
     )
     progress(LOADING, LOAD_STEPS - 1, LOAD_STEPS)
-    parts = Parts(mind, Engine(mind), Speech(weights.speech, device=str(mind.device), threads=threads))
+    engine = Engine(mind)
+    speech = Speech(weights.speech, device=str(mind.device), threads=threads)
+    parts = Parts(mind, engine, AdapterPool(settings, mind, engine), speech)
     progress(LOADING, LOAD_STEPS, LOAD_STEPS)
     return parts
 
@@ -146,6 +150,7 @@ class Worker:
             preset=self.settings.preset,
             device=str(self._parts.mind.device) if self._parts else self.settings.device,
             precision=self._parts.mind.precision if self._parts else self.settings.precision,
+            adapter=self._parts.adapters.default.name if self._parts else None,
             detail=self._detail,
         )
 

@@ -11,13 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
+from model.adapter_pool import AdapterPool
+from model.attached import Attached
 from model.engine import Engine
 from model.mind import Message, Prompt, PromptTooLong
 from model.modeling import JnanaConfig, JnanaForConditionalGeneration
@@ -114,7 +116,8 @@ class FakeMind:
         self.tokenizer = byte_tokenizer()
         self.context_length = CONTEXT
         self.picture_tokens = 10
-        self.adapter: str | None = None
+        writer: Any = None
+        self.default = self.plain = Attached(writer)
         self.precision = "fp32"
         self.stop_token_ids = (self.tokenizer.convert_tokens_to_ids(END),)
         self.device = torch.device("cpu")
@@ -132,7 +135,10 @@ class FakeMind:
     def read_ahead(self, messages: Sequence[Message]) -> float:
         return 0.0
 
-    def encode(self, messages: Sequence[Message], *, max_new_tokens: int) -> Prompt:
+    def switch_to(self, attached: Attached | None) -> None:
+        """It has no adapters."""
+
+    def encode(self, messages: Sequence[Message], *, max_new_tokens: int, attached: Attached | None = None) -> Prompt:
         self.seen.append(messages)
         pictures = [part for message in messages for part in message.parts if isinstance(part, Picture)]
         text = "".join(part for message in messages for part in message.parts if isinstance(part, str))
@@ -152,6 +158,7 @@ class FakeSpeech:
     """Hears the bytes themselves; the real one is tested with real speech."""
 
     heard: list[bytes] = field(default_factory=list)
+    slots: ClassVar[int] = 1
 
     async def transcribe(self, data: bytes, language: str | None = None) -> Transcript:
         self.heard.append(data)
@@ -165,7 +172,8 @@ class FakeSpeech:
 def fake_parts(settings: WorkerSettings, progress: Progress) -> Parts:
     mind: Any = FakeMind()
     speech: Any = FakeSpeech()
-    return Parts(mind, Engine(mind), speech)
+    engine = Engine(mind)
+    return Parts(mind, engine, AdapterPool(settings, mind, engine), speech)
 
 
 def slow_parts(settings: WorkerSettings, progress: Progress) -> Parts:

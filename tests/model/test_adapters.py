@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from model.adapters import Adapter, Template, check, open_fitting
 from model.engine import Engine
 from model.files import write_manifest
-from model.lora import extract, switched_off
+from model.lora import extract
 from model.mind import Message, Mind, Prompt
 from model.presets import ORIGINAL_TEMPLATE, PHI2, POCKET
 from model.sampling import Sampling
@@ -220,7 +220,7 @@ def test_lora_of_other_layers_is_refused(weights: PreparedWeights, toy: Adapter)
 
 def test_a_mind_with_it_answers_as_it_was_trained(toy: Adapter, weights: PreparedWeights) -> None:
     mind = load(weights, toy.folder)
-    assert mind.adapter == "toy"
+    assert mind.default.name == "toy"
     prompt = mind.encode(WITH_PHOTO, max_new_tokens=1)
     assert prompt.vision_features is not None
     expected = load(weights, None)
@@ -275,9 +275,9 @@ async def test_without_a_picture_the_base_answers_if_the_card_says_so(
     assert (after == before) == (text_only == "base")
     assert await answer(mind, WITH_PHOTO) == with_photo  # on again
     prompt = mind.encode(TEXT, max_new_tokens=1)
-    assert prompt.adapted == (text_only == "adapter")
+    assert (prompt.attached is mind.default) == (text_only == "adapter")
     follow_up = [*WITH_PHOTO, Message("assistant", ("A cat.",)), *TEXT]
-    assert mind.encode(follow_up, max_new_tokens=1).adapted
+    assert mind.encode(follow_up, max_new_tokens=1).attached is mind.default
 
 
 def test_the_base_is_the_base_bit_for_bit(weights: PreparedWeights, tmp_path: Path) -> None:
@@ -285,8 +285,9 @@ def test_the_base_is_the_base_bit_for_bit(weights: PreparedWeights, tmp_path: Pa
     mind = load(weights, tiny_home.adapter(tmp_path / "toy", weights, text_only="base").folder)
     ours, theirs = mind.encode(TEXT, max_new_tokens=1), base.encode(TEXT, max_new_tokens=1)
     assert torch.equal(ours.input_ids, theirs.input_ids)
-    with switched_off(mind.model):
-        assert torch.equal(logits(mind, ours), logits(base, theirs))
+    mind.switch_to(mind.plain)
+    assert torch.equal(logits(mind, ours), logits(base, theirs))
+    mind.switch_to(mind.default)
     assert not torch.allclose(logits(mind, ours), logits(base, theirs))
 
 

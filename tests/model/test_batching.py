@@ -18,6 +18,7 @@ from model.engine import Engine
 from model.mind import Prompt
 from model.modeling import JnanaConfig, JnanaForConditionalGeneration
 from model.packed import PackedModel, Slots
+from model.prefixes import Prefixes
 from model.presets import get_preset
 from model.sampling import Sampling
 from model.writing import Writing
@@ -49,6 +50,9 @@ class SmallMind:
         self.tokenizer = Signs()
         self.stop_token_ids = (VOCABULARY - 1,)
         self.device = torch.device("cpu")
+
+    def switch_to(self, attached: None) -> None:
+        """It has no adapters."""
 
     def prompt(self, seed: int, *, pictures: int = 0, words: int = 20, before: Prompt | None = None) -> Prompt:
         """`before`: what the conversation begins with."""
@@ -226,7 +230,7 @@ def test_slots_count_what_they_hold_already(mind: SmallMind) -> None:
 
 def test_a_short_question_is_read_without_the_long_one_beside_it(mind: SmallMind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "PROMPT_TOKENS", 16)
-    ours = Batch(PackedModel(mind.model), 0)
+    ours = Batch(PackedModel(mind.model), Prefixes(0), None)
 
     def ask(seed: int, words: int) -> Writing:
         given: Any = mind

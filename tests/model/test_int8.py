@@ -11,9 +11,8 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch.nn.functional import cosine_similarity
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from model import int8
-from model.int8 import Int8Linear, quantise
-from model.lora import Switch
+from model import int8, lora
+from model.int8 import Int8Linear, Rotation, quantise
 from model.presets import PHI2, POCKET
 from model.projector import Projector
 from model.quantize import Needs, place
@@ -23,8 +22,12 @@ from tests.model import tiny
 pytestmark = pytest.mark.skipif(not int8.is_supported(tiny.llama_config()), reason="this CPU has no such operators")
 
 
+EVERYWHERE = sorted(int8.PROJECTIONS)
+IDS = torch.arange(40)[None]
+
+
 def language(*, tied: bool = True) -> LlamaForCausalLM:
-    """Random, with norms that have something to say, and a LoRA that has learnt something."""
+    """Random, with norms that have something to say."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=128,
@@ -37,8 +40,6 @@ def language(*, tied: bool = True) -> LlamaForCausalLM:
         initializer_range=0.1,
     )
     model = LlamaForCausalLM(config).eval()
-    everywhere = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-    inject_adapter_in_model(LoraConfig(r=4, target_modules=everywhere, init_lora_weights=False), model)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if "norm" in name:
@@ -46,43 +47,57 @@ def language(*, tied: bool = True) -> LlamaForCausalLM:
     return model
 
 
-def logits(model: LlamaForCausalLM, *, adapted: bool, **inputs: torch.Tensor) -> torch.Tensor:
-    Switch(model).set(on=adapted)
+def put_in(model: LlamaForCausalLM, rotation: Rotation | None, *, seed: int = 1, key: str = "learnt") -> None:
+    """A LoRA that has learnt something."""
+    torch.manual_seed(seed)
+    trained = language()
+    inject_adapter_in_model(LoraConfig(r=4, target_modules=EVERYWHERE, init_lora_weights=False), trained)
+    config, weights = lora.extract(trained)
+    lora.put(model, config, rotation.of_lora(weights) if rotation else weights, Path("learnt"), key=key)
+
+
+def logits(model: LlamaForCausalLM, key: str | None = None, **inputs: torch.Tensor) -> torch.Tensor:
+    lora.activate(model, key)
     with torch.inference_mode():
-        found: torch.Tensor = model(**inputs).logits
+        found: torch.Tensor = model(**inputs or {"input_ids": IDS}).logits
     return found
 
 
 @pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("adapted", [True, False])
-def test_only_rounding_changes(tied: bool, adapted: bool) -> None:
-    model = language(tied=tied)
-    ids = torch.arange(40)[None]
-    before = logits(model, adapted=adapted, input_ids=ids)
-    quantise(model)
-    after = logits(model, adapted=adapted, input_ids=ids)
+@pytest.mark.parametrize("key", ["learnt", None])
+def test_only_rounding_changes(tied: bool, key: str | None) -> None:
+    plain, rounded = language(tied=tied), language(tied=tied)
+    put_in(plain, None)
+    put_in(rounded, quantise(rounded))
+    before, after = logits(plain, key), logits(rounded, key)
     assert after.dtype == torch.float32
     assert cosine_similarity(before, after, dim=-1).min() > 0.99
     assert not torch.equal(before, after)
 
 
-def test_the_adapter_still_makes_the_same_difference() -> None:
-    model = language()
-    ids = torch.arange(40)[None]
-    before = logits(model, adapted=True, input_ids=ids) - logits(model, adapted=False, input_ids=ids)
-    quantise(model)
-    after = logits(model, adapted=True, input_ids=ids) - logits(model, adapted=False, input_ids=ids)
-    assert cosine_similarity(before, after, dim=-1).median() > 0.95
+def test_adapters_beside_each_other_make_the_differences_they_make_in_fp32() -> None:
+    plain, rounded = language(), language()
+    rotation = quantise(rounded)
+    for seed, key in enumerate(("one", "other")):
+        put_in(plain, None, seed=seed, key=key)
+        put_in(rounded, rotation, seed=seed, key=key)
+    for key in ("one", "other"):
+        before = logits(plain, key) - logits(plain)
+        after = logits(rounded, key) - logits(rounded)
+        assert cosine_similarity(before, after, dim=-1).median() > 0.95
+    alone = logits(rounded, "other")
+    lora.take_out(rounded, "one")
+    assert torch.equal(logits(rounded, "other"), alone)
 
 
 def test_pictures_are_rotated_with_the_language() -> None:
-    model = language()
+    plain, rounded = language(), language()
     projector = Projector(8, 96).eval()
     features = torch.randn(1, 5, 8)
     with torch.inference_mode():
-        before = logits(model, adapted=True, inputs_embeds=projector(features))
-        projector.rotation = quantise(model)
-        after = logits(model, adapted=True, inputs_embeds=projector(features))
+        before = logits(plain, inputs_embeds=projector(features))
+        projector.rotation = quantise(rounded).matrix
+        after = logits(rounded, inputs_embeds=projector(features))
     assert cosine_similarity(before, after, dim=-1).min() > 0.99
 
 

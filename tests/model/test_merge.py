@@ -69,7 +69,7 @@ def test_pull_takes_the_merged_model_and_its_projector_fits(weights: PreparedWei
     pulled = pull(PHI2, tmp_path / "home", folders, nothing)
     assert check(done.adapter, PHI2, pulled, "fp32") == []
     assert (done.adapter.lora, done.adapter.card.parent, done.adapter.card.text_only) == (None, toy.sha256, "adapter")
-    assert load(pulled, done.adapter.folder).has_projector
+    assert load(pulled, done.adapter.folder).default.projector is not None
     assert len(check(done.adapter, PHI2, weights, "fp32")) == 1
 
 

@@ -22,7 +22,8 @@ from transformers import (
 
 from model import sight
 from model.adapters import Adapter, Card, Template
-from model.lora import extract, switched_off
+from model.attached import Attached
+from model.lora import extract
 from model.mind import HINT_TOKENS, Message, Mind, PromptTooLong
 from model.modeling import JnanaForConditionalGeneration
 from model.presets import PHI2, POCKET, Preset
@@ -70,7 +71,8 @@ def mind(reader: CountingReader) -> Mind:
     tower = AutoModel.from_config(tiny.lite_config()).eval()
     model = JnanaForConditionalGeneration.assemble(phi, tower, Projector(16, 32), image_token_index=writer.image_token_id)
     eyes = Eyes(model.model, hints=False, reader=reader)  # type: ignore[arg-type]
-    return Mind(preset, model, writer, eyes, torch.device("cpu"))
+    default = Attached(writer, projector=model.model.multi_modal_projector)
+    return Mind(preset, model, default, eyes, torch.device("cpu"))
 
 
 def written(mind: Mind, *messages: Message) -> str:
@@ -251,7 +253,7 @@ def test_pocket_makes_no_image_places_without_a_projector(pocket: Mind) -> None:
     prompt = pocket.encode([Message("user", (photo("chelsea"), "?"))], max_new_tokens=1)
     assert prompt.vision_features is None
     assert pocket.model.model.multi_modal_projector is None
-    assert pocket.picture_tokens == HINT_TOKENS
+    assert pocket.picture_tokens == HINT_TOKENS + 18
 
 
 @pytest.mark.pocket
@@ -294,7 +296,7 @@ def test_pocket_with_an_adapter_makes_places_and_keeps_hints(trained: Mind) -> N
     assert int((prompt.input_ids == trained.model.config.image_token_index).sum()) == 18
     assert prompt.vision_features is not None
     assert prompt.vision_features.shape == (1, 18, 1280)
-    assert prompt.adapted
+    assert prompt.attached is trained.default
     assert "cat" in prompt.hints[0]
     assert trained.picture_tokens == HINT_TOKENS + 18
 
@@ -303,13 +305,14 @@ def test_pocket_with_an_adapter_makes_places_and_keeps_hints(trained: Mind) -> N
 def test_pocket_chats_bit_for_bit_as_without_its_adapter(trained: Mind, pocket: Mind) -> None:
     talk = [Message("user", ("What is the capital of France?",))]
     with_adapter, without = (mind.encode(talk, max_new_tokens=1) for mind in (trained, pocket))
-    assert not with_adapter.adapted
+    assert with_adapter.attached is trained.plain
     assert torch.equal(with_adapter.input_ids, without.input_ids)
     with torch.inference_mode():
         expected = pocket.model(without.input_ids).logits
         assert not torch.allclose(trained.model(with_adapter.input_ids).logits, expected)
-        with switched_off(trained.model):
-            assert torch.equal(trained.model(with_adapter.input_ids).logits, expected)
+        trained.switch_to(trained.plain)
+        assert torch.equal(trained.model(with_adapter.input_ids).logits, expected)
+        trained.switch_to(trained.default)
 
 
 @pytest.mark.pocket

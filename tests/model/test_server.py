@@ -199,13 +199,12 @@ async def test_transcriptions_come_in_the_three_formats(server: Running) -> None
 
 
 async def test_models_and_tokenize_tell_what_a_prompt_may_hold(server: Running) -> None:
-    server.mind.adapter = "toy"
     models = await server.openai.models.list()
-    assert [model.id for model in models.data] == ["pocket"]
+    assert [model.id for model in models.data[:2]] == ["pocket", "pocket/none"]
     extra: Any = models.data[0].model_extra
     assert (extra["max_model_len"], extra["image_tokens"]) == (CONTEXT, 10)
     assert extra["capabilities"] == ["text", "image", "audio"]
-    assert extra["adapter"] == "toy"
+    assert extra["adapter"] == "none"
     counted = await server.http.post("/tokenize", json={"input": ["a", "bcd", ""]})
     assert counted.json() == {"counts": [1, 3, 0], "max_model_len": CONTEXT}
 

@@ -127,9 +127,9 @@ def test_the_worker_loads_the_default(toy: Adapter, weights: PreparedWeights) ->
     settings = WorkerSettings(**named)  # type: ignore[arg-type]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.worker.Speech", lambda *_, **__: None)
-        assert load_parts(settings, nothing).mind.adapter is None
+        assert load_parts(settings, nothing).mind.default.name == "none"
         shelf.install(toy, PHI2, home)
         shelf.set_default("toy", PHI2, home)
-        assert load_parts(settings, nothing).mind.adapter == "toy"
+        assert load_parts(settings, nothing).mind.default.name == "toy"
         with pytest.raises(WeightsError, match="no adapter 'cat'"):
             load_parts(WorkerSettings(**named, MODEL_ADAPTER="cat"), nothing)  # type: ignore[arg-type]

@@ -54,9 +54,9 @@ def plain(weights: PreparedWeights) -> PreTrainedModel:
     return text.eval()
 
 
-def with_lora(text: PreTrainedModel, **changes: Any) -> PreTrainedModel:
+def with_lora(text: PreTrainedModel, *, seed: int = 5, **changes: Any) -> PreTrainedModel:
     """LoRA that has learnt something, put into the model without its head, as training does it."""
-    torch.manual_seed(5)
+    torch.manual_seed(seed)
     config = LoraConfig(
         **{"r": 4, "lora_alpha": 8, "target_modules": ["q_proj", "fc1", "dense"], "task_type": "CAUSAL_LM", **changes}
     )
@@ -67,8 +67,8 @@ def with_lora(text: PreTrainedModel, **changes: Any) -> PreTrainedModel:
     return text.eval()
 
 
-def projector() -> Projector:
-    torch.manual_seed(6)
+def projector(seed: int = 5) -> Projector:
+    torch.manual_seed(seed + 1)
     return Projector(*WIDTHS)
 
 
@@ -90,7 +90,7 @@ def card(weights: PreparedWeights, **changes: Any) -> Card:
     )
 
 
-def adapter(target: Path, weights: PreparedWeights, **changes: Any) -> Adapter:
+def adapter(target: Path, weights: PreparedWeights, *, seed: int = 5, **changes: Any) -> Adapter:
     """LoRA and projector."""
-    lora = extract(with_lora(plain(weights)).base_model)
-    return Adapter.save(target, card(weights, **changes), projector=projector().state_dict(), lora=lora)
+    lora = extract(with_lora(plain(weights), seed=seed).base_model)
+    return Adapter.save(target, card(weights, **changes), projector=projector(seed).state_dict(), lora=lora)

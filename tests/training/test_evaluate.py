@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bot.cli import cli
+from model.attached import Attached
 from model.files import MANIFEST
 from model.mind import Message, Mind
 from model.prompt import PromptWriter
@@ -216,7 +217,8 @@ def mind() -> Mind:
     made = base()
     eyes = Eyes(made.model.model, hints=False, reader=None)
     writer = PromptWriter(tokenizer(), PRESET, VOCABULARY_ROWS)
-    return Mind(replace(PRESET, context_length=300), made.model, writer, eyes, torch.device("cpu"))
+    default = Attached(writer, projector=made.model.model.multi_modal_projector)
+    return Mind(replace(PRESET, context_length=300), made.model, default, eyes, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -235,7 +237,7 @@ def test_choices_are_weighed_as_one_pass_over_each_would(mind: Mind, red: Path) 
     choices = ["red", "a longer answer", "no"]
     prompt = mind.encode([Message("user", (_picture(red), "Which?"))], max_new_tokens=20)
     answers = [mind.answer_ids(choice) for choice in choices]
-    found = log_likelihoods(mind.model, prompt, answers)
+    found = log_likelihoods(mind, prompt, answers)
     for answer, likely in zip(answers, found.tolist(), strict=True):
         ids = torch.cat([prompt.input_ids, torch.tensor([answer])], 1)
         with torch.inference_mode():

@@ -15,9 +15,7 @@ import torch
 from model.engine import Engine
 from model.errors import ApiError
 from model.inputs import decode_picture
-from model.lora import switched_off
 from model.mind import Message, Mind, Prompt, PromptTooLong
-from model.modeling import JnanaForConditionalGeneration
 from model.presets import get_preset
 from model.sampling import Sampling
 from model.sight import Picture
@@ -50,7 +48,7 @@ class MindAnswerer:
         self._engine = Engine(mind)  # its thread does all the computing: two would take each other's cores
         self._runner = asyncio.Runner()
         words = mind.encode([Message("user", ("Hello.",))], max_new_tokens=1)
-        self.grey_when_blind = not words.adapted
+        self.grey_when_blind = words.attached is not mind.default
 
     @classmethod
     def load(
@@ -83,7 +81,7 @@ class MindAnswerer:
             )
         except WeightsError as error:
             raise TrainingError(str(error)) from error
-        if not mind.has_projector and not in_words:
+        if mind.default.projector is None and not in_words:
             raise TrainingError(
                 f"{name} has no projector and would see nothing without hints: give --adapter, or --hints both."
             )
@@ -101,7 +99,7 @@ class MindAnswerer:
         """
         answers = [self._mind.answer_ids(choice) for choice in choices]
         prompt = self._encode(pictures, question, max(len(ids) for ids in answers))
-        likely = self._runner.run(self._engine.compute(log_likelihoods, self._mind.model, prompt, answers))
+        likely = self._runner.run(self._engine.compute(log_likelihoods, self._mind, prompt, answers))
         return choices[int(likely.argmax())]
 
     def close(self) -> None:
@@ -125,13 +123,10 @@ class MindAnswerer:
 
 
 @torch.inference_mode()
-def log_likelihoods(model: JnanaForConditionalGeneration, prompt: Prompt, answers: Sequence[Sequence[int]]) -> torch.Tensor:
+def log_likelihoods(mind: Mind, prompt: Prompt, answers: Sequence[Sequence[int]]) -> torch.Tensor:
     """(answers,) float32: log-probability of each answer's ids after the prompt. The prompt is read once for all of them."""
-    with contextlib.nullcontext() if prompt.adapted else switched_off(model):
-        return _log_likelihoods(model, prompt, answers)
-
-
-def _log_likelihoods(model: JnanaForConditionalGeneration, prompt: Prompt, answers: Sequence[Sequence[int]]) -> torch.Tensor:
+    mind.switch_to(prompt.attached)
+    model = mind.model
     seen = {} if prompt.vision_features is None else {"vision_features": prompt.vision_features}
     read = model(input_ids=prompt.input_ids, use_cache=True, logits_to_keep=1, **seen)
     width = max(len(ids) for ids in answers)

@@ -1,0 +1,198 @@
+"""Adapters are asked for by name, beside each other, and the default changes while answers grow."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import torch
+from PIL import Image
+from structlog.testing import capture_logs
+
+from model import adapter_pool, shelf
+from model.adapters import PROJECTOR
+from model.lora import _layers
+from model.presets import PHI2
+from model.weights import PreparedWeights
+from model.worker import load_parts
+from tests.model import tiny_home
+from tests.model.fake_mind import FakeSpeech
+from tests.model.serving import Running, running
+
+torch.set_num_threads(1)
+
+
+class DeafSpeech(FakeSpeech):
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+
+NAMES = ("one", "other", "third")
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> PreparedWeights:
+    return tiny_home.prepared(tmp_path)
+
+
+@pytest.fixture
+def home(weights: PreparedWeights, tmp_path: Path) -> Path:
+    """With three adapters, each with an opinion of its own."""
+    for seed, name in enumerate(NAMES):
+        made = tiny_home.adapter(tmp_path / "runs" / name, weights, seed=seed, name=name)
+        shelf.install(made, PHI2, tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture(autouse=True)
+def no_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny speech model is none."""
+    monkeypatch.setattr("model.worker.Speech", DeafSpeech)
+
+
+def settings(home: Path, **more: object) -> dict[str, Any]:
+    return {
+        "JNANA_HOME": home,
+        "MODEL_PRESET": "phi2",
+        "MODEL_DEVICE": "cpu",
+        "MODEL_PRECISION": "fp32",
+        "MODEL_OCR": False,
+        **more,
+    }
+
+
+@pytest.fixture
+async def server(home: Path) -> AsyncIterator[Running]:
+    async with running(load_parts, **settings(home)) as server:
+        yield server
+
+
+def photo() -> dict[str, Any]:
+    file = io.BytesIO()
+    Image.linear_gradient("L").save(file, "PNG")
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"}}
+
+
+QUESTIONS: list[Any] = ["Hello, you", [photo(), {"type": "text", "text": "What is this?"}], "end of question"]
+
+
+async def ask(server: Running, question: Any, model: str = "phi2", **options: Any) -> Any:
+    messages: Any = [{"role": "user", "content": question}]
+    return await server.openai.chat.completions.create(
+        model=model, messages=messages, max_tokens=options.pop("max_tokens", 12), **options
+    )
+
+
+async def said(server: Running, question: Any, model: str = "phi2") -> str:
+    text: str = (await ask(server, question, model)).choices[0].message.content
+    return text
+
+
+async def alone(home: Path, name: str) -> list[str]:
+    """What a worker answers that has nothing else."""
+    async with running(load_parts, **settings(home, MODEL_ADAPTER=name)) as server:
+        return [await said(server, question) for question in QUESTIONS]
+
+
+async def use(server: Running, name: str) -> Any:
+    return await server.http.put("/v1/adapters/default", json={"name": name})
+
+
+async def test_a_crowd_is_answered_by_whom_each_asks(server: Running, home: Path) -> None:
+    names = (*NAMES, "none")
+    asked = [(question, name) for question in QUESTIONS for name in names]
+    together = await asyncio.gather(*(said(server, question, f"phi2/{name}") for question, name in asked))
+    expected = {name: await alone(home, name) for name in names}
+    assert together == [expected[name][at] for at in range(len(QUESTIONS)) for name in names]
+    assert len({tuple(answers) for answers in expected.values()}) == len(names)
+    # What one has read is not taken for another's.
+    assert [await said(server, QUESTIONS[1], f"phi2/{name}") for name in names] == [expected[name][1] for name in names]
+
+
+async def test_the_default_changes_while_answers_grow_and_drops_none(server: Running, home: Path) -> None:
+    await use(server, "one")
+    long = (await ask(server, QUESTIONS[0], max_tokens=300)).choices[0].message.content
+    whole = await said(server, QUESTIONS[0])
+    text, when_switched = "", ""
+    async for chunk in await ask(server, QUESTIONS[0], stream=True, max_tokens=300):
+        text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+        if text and not when_switched:
+            assert (await use(server, "other")).status_code == 200
+            when_switched = text
+    assert when_switched
+    assert text == long
+    answer = await ask(server, QUESTIONS[0])
+    assert answer.model_extra["jnana"]["adapter"] == (await server.health())["adapter"] == "other"
+    assert answer.choices[0].message.content == (await alone(home, "other"))[0] != whole
+    assert shelf.default_name(PHI2, home) == "other"
+    await use(server, "one")
+    assert await said(server, QUESTIONS[0]) == whole
+
+
+async def test_what_the_command_line_chose_is_taken_with_the_next_message(server: Running, home: Path) -> None:
+    before = await said(server, QUESTIONS[0])
+    shelf.set_default("one", PHI2, home)
+    assert await said(server, QUESTIONS[0]) != before
+    shelf.set_default("none", PHI2, home)
+    assert await said(server, QUESTIONS[0]) == before
+
+
+async def test_a_broken_one_leaves_the_old_one_serving(server: Running, home: Path) -> None:
+    await use(server, "one")
+    before = await said(server, QUESTIONS[0])
+    file = shelf.folder_of(PHI2, home) / "other" / PROJECTOR
+    file.write_bytes(file.read_bytes()[:-8] + b"8 bytes!")
+    refused = await use(server, "other")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "adapter_refused")
+    assert "is damaged" in refused.json()["error"]["message"]
+    assert shelf.default_name(PHI2, home) == "one"
+    for name in ("other", "nowhere"):
+        shelf.set_default(name, PHI2, home)
+        with capture_logs() as logs:
+            assert [await said(server, QUESTIONS[0]) for _ in range(3)] == [before] * 3
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == ["default_adapter_refused"]
+    shelf.set_default("third", PHI2, home)
+    assert await said(server, QUESTIONS[0]) != before
+
+
+async def test_an_adapter_that_is_not_there_is_refused_by_name(server: Running, weights: PreparedWeights) -> None:
+    for name in ("phi2/cat", "phi2/", "phi2/../phi2/one", f"phi2/{weights.tower}"):
+        with pytest.raises(openai.NotFoundError, match="there are one, other, third") as refused:
+            await ask(server, "Hello", name)
+        assert refused.value.code == "model_not_found"
+    for name in ("gpt-4o", "openai/gpt-4o", ""):  # other servers' names: the default answers
+        assert (await ask(server, "Hello", name)).model_extra["jnana"]["adapter"] == "none"
+
+
+async def test_models_lists_all_that_may_be_asked_for(server: Running) -> None:
+    await use(server, "one")
+    cards = {card.id: card.model_extra for card in (await server.openai.models.list()).data}
+    assert list(cards) == ["phi2", "phi2/none", "phi2/one", "phi2/other", "phi2/third"]
+    assert cards["phi2"] is not None
+    assert cards["phi2"]["adapter"] == "one"
+    assert (await server.openai.models.retrieve("phi2/other")).id == "phi2/other"
+
+
+async def test_those_that_nobody_uses_make_room(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter_pool, "MOST_ATTACHED", 1)
+    before = [await said(server, QUESTIONS[1], f"phi2/{name}") for name in NAMES]
+    layers = _layers(server.mind.model)
+    assert {key for layer in layers for key in layer.lora_A} == {"lora2"}
+    crowd = [name for name in NAMES for _ in range(3)]
+    together = await asyncio.gather(*(said(server, QUESTIONS[1], f"phi2/{name}") for name in crowd))
+    assert together == [before[NAMES.index(name)] for name in crowd]
+    assert [await said(server, QUESTIONS[1], f"phi2/{name}") for name in NAMES] == before
+
+
+async def test_the_setting_wins_and_says_so(home: Path) -> None:
+    async with running(load_parts, **settings(home, MODEL_ADAPTER="one")) as server:
+        refused = await use(server, "other")
+        assert "MODEL_ADAPTER=one is set and wins" in refused.json()["error"]["message"]
+        shelf.set_default("other", PHI2, home)
+        assert (await ask(server, "Hello")).model_extra["jnana"]["adapter"] == "one"
