@@ -12,6 +12,7 @@ from bot.chat.place import Button, Place
 from bot.errors import EmptyMessage, NotAllowed, NotAnswered
 from bot.memory import PICTURE_QUESTION
 from bot.store.records import Manner
+from bot.teaching import community
 from bot.texts import LANGUAGES, closest, say, text
 
 if TYPE_CHECKING:
@@ -36,12 +37,13 @@ Do = Callable[["Desk", Request], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`description`: a key of the catalogue. `takes_text`, `takes_file`: its options. `private`: only the person needs to
-    see what comes of it."""
+    """`description`: a key of the catalogue. `takes_text`, `takes_answer`, `takes_file`: its options. `private`: only the
+    person needs to see what comes of it."""
 
     name: str
     do: Do
     takes_text: bool = False
+    takes_answer: bool = False
     takes_file: bool = False
     private: bool = False
 
@@ -139,7 +141,27 @@ async def _settings_now(desk: Desk, request: Request) -> str:
 
 
 async def privacy(desk: Desk, request: Request) -> None:
-    await desk.say(request.place, say(request.language, "privacy"))
+    person = request.heard.incoming.sender.platform_id
+    stand = await desk.teaching.stand(request.place.address.platform, person, request.language)
+    await desk.say(request.place, f"{say(request.language, 'privacy')}\n\n{stand.words}", stand.buttons)
+
+
+async def teach(desk: Desk, request: Request) -> None:
+    """Only with pictures of the person's own: whose the one is that they reply to, nobody was asked."""
+    incoming = request.heard.incoming
+    await desk.turns.access.check(incoming)
+    said = await desk.teaching.teach(
+        incoming.address, incoming.server_id, incoming.sender, request.argument, incoming.files, request.language
+    )
+    await desk.say(request.place, said.words, said.buttons)
+
+
+async def examples(desk: Desk, request: Request) -> None:
+    if not desk.is_admin(request.heard):
+        raise NotAllowed(text("admins-only"))
+    here = community(request.place.address, request.heard.incoming.server_id)
+    said = await desk.teaching.next_example(here, request.language)
+    await desk.say(request.place, said.words, said.buttons)
 
 
 async def forget(desk: Desk, request: Request) -> None:
@@ -183,6 +205,8 @@ COMMANDS = {
         Command("reset", reset),
         Command("regenerate", regenerate),
         Command("stop", stop),
+        Command("teach", teach, takes_text=True, takes_answer=True, takes_file=True, private=True),
+        Command("examples", examples, private=True),
         Command("settings", settings, private=True),
         Command("privacy", privacy, private=True),
         Command("forget", forget, private=True),

@@ -21,6 +21,7 @@ from bot.reply import INLINE_WAIT, Reply
 from bot.running import LiveTurn
 from bot.store import Store
 from bot.store.records import TurnPlace
+from bot.teaching import Said, Teaching, community
 from bot.texts import LANGUAGES, say, text
 from bot.turn import Turns, told
 
@@ -31,6 +32,9 @@ SETTLE_SECONDS = 5.0
 """For an answer that has ended to write its last words before another one takes its place."""
 
 SAY_ATTEMPTS = 3
+
+OF_A_PERSON = ("forget", "keep", "teaching-yes", "teaching-no")
+"""Verbs of buttons that carry whose they are."""
 
 MakePlace = Callable[[Address, str], Place]
 """A platform's place that answers the message with that id."""
@@ -50,10 +54,12 @@ class Presser:
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """What the person who pressed is told. `better`: ask them for a better answer to this turn."""
+    """What the person who pressed is told. `better`: ask them for a better answer to this turn. `instead`: what the message
+    with the button says from now on."""
 
-    toast: str
+    toast: str = ""
     better: int | None = None
+    instead: Said | None = None
 
 
 class Desk:
@@ -67,6 +73,7 @@ class Desk:
         self.turns = turns
         self.store = store
         self.privacy = privacy
+        self.teaching = Teaching(store)
         self._personas = personas
         self._model = model
         self._version = version
@@ -100,20 +107,23 @@ class Desk:
         language = await self.language_of(presser.address.platform, presser.sender)
         verb, _, rest = action.partition(":")
         try:
-            if verb in ("forget", "keep"):
-                return Pressed(await self._forget(verb, rest, presser, language))
+            if verb in OF_A_PERSON:
+                return await self._press_own(verb, rest, presser, language)
+            if verb.startswith("example-"):
+                return await self._press_example(verb, rest, presser, language)
             if not rest.isdecimal():
                 return Pressed(say(language, "not-here"))
             return await self._press_turn(verb, int(rest), presser, make_place, language)
         except JnanaError as error:
             return Pressed(told(error, language))
 
-    async def better(self, turn_id: int, presser: Presser, better: str) -> str:
+    async def better(self, turn_id: int, presser: Presser, better: str) -> Said:
         """What a person would rather have read; what they are told."""
         language = await self.language_of(presser.address.platform, presser.sender)
-        address, person = presser.address, presser.sender.platform_id
-        kept = bool(better.strip()) and await self.store.better(turn_id, address, person, better.strip())
-        return say(language, "better-kept" if kept else "nothing-to-rate")
+        try:
+            return await self.teaching.correct(turn_id, presser.address, presser.server_id, presser.sender, better, language)
+        except JnanaError as error:
+            return Said(told(error, language))
 
     async def edited(self, heard: Heard, place: Place) -> None:
         """A person changed a message: their newest question is answered again at once, an older one by its button."""
@@ -284,14 +294,25 @@ class Desk:
             return Pressed(say(language, "thanks"), better=turn_id if verb == "bad" else None)
         raise NotAnswered(text("not-here"))
 
-    async def _forget(self, verb: str, person: str, presser: Presser, language: str) -> str:
+    async def _press_own(self, verb: str, person: str, presser: Presser, language: str) -> Pressed:
+        """A button that only the person themselves may press."""
         if person != presser.sender.platform_id:
-            return say(language, "not-your-button")
-        if verb == "keep":
-            return say(language, "forget-not")
+            return Pressed(say(language, "not-your-button"))
         platform = presser.address.platform
-        await self.turns.stop_all((platform, person))
-        return say(language, "forget-done", turns=await self.privacy.forget(platform, person))
+        if verb == "forget":
+            await self.turns.stop_all((platform, person))
+            said = say(language, "forget-done", turns=await self.privacy.forget(platform, person))
+        elif verb == "keep":
+            said = say(language, "forget-not")
+        else:
+            said = await self.teaching.allow(platform, presser.sender, verb == "teaching-yes", language)
+        return Pressed(instead=Said(said))
+
+    async def _press_example(self, verb: str, example: str, presser: Presser, language: str) -> Pressed:
+        if not self._may(presser) or not example.isdecimal():
+            return Pressed(say(language, "admins-only"))
+        here = community(presser.address, presser.server_id)
+        return Pressed(instead=await self.teaching.review(verb, int(example), here, language))
 
     def _may(self, presser: Presser) -> bool:
         return presser.chat_admin or self.turns.access.is_admin(presser.address, presser.sender)

@@ -84,6 +84,12 @@ class EmptyMessage(TurnError):
     code = "empty_message"
 
 
+class WrongExample(TurnError):
+    """What was taught is no question with an answer."""
+
+    code = "wrong_example"
+
+
 class TextTooLong(TurnError):
     code = "text_too_long"
 

@@ -8,12 +8,12 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from bot.chat.base import Address
+from bot.chat.base import Address, Sender
 from bot.store.database import Database, reads, writes
 from bot.store.files import AttachmentFiles
 from bot.store.history import at
 from bot.store.records import Manner
-from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Turn
+from bot.store.tables import Answer, Attachment, Conversation, Example, ExamplePicture, Feedback, Person, Turn, now
 
 SETTINGS = ("memory_turns", "persona")
 """What can be set for a conversation."""
@@ -60,25 +60,6 @@ class People:
         replaced = replaced.where(theirs, Answer.created_at >= since, Answer.is_current.is_(False))
         return (session.scalar(sent) or 0) + (session.scalar(replaced) or 0)
 
-    @writes
-    def better(self, session: Session, turn_id: int, address: Address, platform_id: str, text: str) -> bool:
-        """Keep what a person would rather have read; False if they did not rate an answer of that turn."""
-        rated = (
-            select(Feedback.id)
-            .join(Person, Person.id == Feedback.person_id)
-            .join(Answer, Answer.id == Feedback.answer_id)
-            .join(Turn, Turn.id == Answer.turn_id)
-            .join(Turn.conversation)
-            .where(Turn.id == turn_id, at(address), Person.platform_id == platform_id)
-            .order_by(Feedback.id.desc())
-            .limit(1)
-        )
-        found = session.scalar(rated)
-        if found is None:
-            return False
-        session.execute(update(Feedback).where(Feedback.id == found).values(better=text))
-        return True
-
     # --- bot.privacy.PersonalData ---
 
     async def forget(self, platform: str, platform_id: str) -> int:
@@ -99,12 +80,18 @@ class People:
         count = session.scalar(select(func.count()).select_from(theirs.subquery())) or 0
         places = set(session.scalars(select(Turn.conversation_id).where(Turn.person_id == person.id)))
         files = session.execute(select(Attachment.sha256, Attachment.mime).where(Attachment.turn_id.in_(theirs)))
-        candidates = {(sha256, mime) for sha256, mime in files}
+        taught = select(ExamplePicture.sha256, ExamplePicture.mime).join(Example, Example.id == ExamplePicture.example_id)
+        shown = session.execute(taught.where(Example.person_id == person.id))
+        candidates = {(sha256, mime) for sha256, mime in (*files, *shown)}
         session.execute(delete(Turn).where(Turn.person_id == person.id))
         session.execute(delete(Person).where(Person.id == person.id))
         _tidy(session, places)
         digests = [sha256 for sha256, _ in candidates]
-        kept = set(session.scalars(select(Attachment.sha256).where(Attachment.sha256.in_(digests))))
+        kept = {
+            digest
+            for column in (Attachment.sha256, ExamplePicture.sha256)
+            for digest in session.scalars(select(column).where(column.in_(digests)))
+        }
         return count, {(sha256, mime) for sha256, mime in candidates if sha256 not in kept}
 
     @reads
@@ -124,6 +111,7 @@ class People:
             )
         )
         messages = [self._exported(turn) for turn in session.scalars(query)]
+        taught = select(Example).where(Example.person_id == person.id).order_by(Example.id)
         ratings = session.scalars(select(Feedback).where(Feedback.person_id == person.id).order_by(Feedback.id))
         return {
             "person": {
@@ -132,10 +120,12 @@ class People:
                 "name": person.name,
                 "language": person.language,
                 "client_language": person.client_language,
+                "teaches": person.teaches,
                 "first_seen": person.created_at.isoformat(),
                 "last_seen": person.seen_at.isoformat(),
             },
             "messages": messages,
+            "examples": [self._exported_example(row) for row in session.scalars(taught)],
             "ratings": [
                 {"answer": row.answer_id, "value": row.value, "better": row.better, "at": row.created_at.isoformat()}
                 for row in ratings
@@ -164,6 +154,15 @@ class People:
             "failure": turn.failure,
         }
 
+    def _exported_example(self, row: Example) -> dict[str, Any]:
+        return {
+            "question": row.question,
+            "answer": row.answer,
+            "state": row.state,
+            "at": row.created_at.isoformat(),
+            "files": [{"file": self.files.path(one.sha256, one.mime).name} for one in row.pictures],
+        }
+
 
 def _tidy(session: Session, conversations: set[int]) -> None:
     """What is left of conversations that a person took part in: none if it was theirs alone, and no title in their words."""
@@ -177,3 +176,14 @@ def _tidy(session: Session, conversations: set[int]) -> None:
 
 def _person(platform: str, platform_id: str) -> Any:
     return select(Person).where(Person.platform == platform, Person.platform_id == platform_id)
+
+
+def person_row(session: Session, platform: str, sender: Sender) -> Person:
+    """The person's row, with the name that the platform gives now."""
+    person = session.scalar(select(Person).where(Person.platform == platform, Person.platform_id == sender.platform_id))
+    if person is None:
+        person = Person(platform=platform, platform_id=sender.platform_id)
+        session.add(person)
+    person.name, person.seen_at = sender.name[:255], now()
+    person.client_language = sender.language[:35] or person.client_language or ""
+    return person

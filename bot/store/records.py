@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 from bot.chat.base import Address, Task
+
+ExampleState = Literal["new", "kept", "dropped"]
+"""What an admin said about an example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,27 @@ class RememberedTurn:
     pictures: tuple[StoredPicture, ...] = ()
     answer: str | None = None
     documents: tuple[StoredDocument, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredExample:
+    """What somebody taught. `conversation_id`: where it was said, None if it was not part of one. `teacher`: their name."""
+
+    example_id: int
+    conversation_id: int | None
+    teacher: str
+    question: str
+    answer: str
+    pictures: tuple[StoredPicture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """Examples of a community: that may be learnt from, whose people have not said yes, and that no admin has looked at."""
+
+    usable: int
+    waiting: int
+    new: int
 
 
 @dataclass(frozen=True, slots=True)

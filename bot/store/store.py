@@ -16,11 +16,12 @@ from bot.chat.base import Address, Incoming, Sender
 from bot.store.database import Database, open_engine, reads, writes
 from bot.store.files import AttachmentFiles
 from bot.store.history import ANSWERED, HistoryReads, at
+from bot.store.lessons import LessonStore
 from bot.store.migrate import require_current
-from bot.store.people import People
+from bot.store.people import People, person_row
 from bot.store.records import AnswerRecord, StoredTurn, StoredVoice
 from bot.store.replies import Replies
-from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Transcript, Turn, now
+from bot.store.tables import Answer, Attachment, Conversation, Feedback, Transcript, Turn, now
 
 if TYPE_CHECKING:
     from bot.media import Media
@@ -31,7 +32,7 @@ TITLE_LENGTH = 60
 UNFINISHED = ("received", "running")
 
 
-class Store(HistoryReads, Replies, People):
+class Store(HistoryReads, Replies, LessonStore, People):
     """The database and the folder of attachments. Methods raise `bot.errors.StoreError` when these fail."""
 
     def __init__(self, database: Database, files: AttachmentFiles) -> None:
@@ -68,7 +69,7 @@ class Store(HistoryReads, Replies, People):
 
     @writes
     def _receive(self, session: Session, incoming: Incoming, request_id: str) -> StoredTurn:
-        person = _person(session, incoming.address.platform, incoming.sender)
+        person = person_row(session, incoming.address.platform, incoming.sender)
         conversation = _conversation(session, incoming.address)
         conversation.group_chat = incoming.group
         conversation.updated_at = now()
@@ -224,7 +225,7 @@ class Store(HistoryReads, Replies, People):
         )
         if answer_id is None:
             return False
-        person = _person(session, address.platform, sender)
+        person = person_row(session, address.platform, sender)
         session.flush()
         given = (Feedback.answer_id == answer_id) & (Feedback.person_id == person.id)
         if value == 0:
@@ -281,17 +282,6 @@ def _stored(turn: Turn) -> StoredTurn:
         task=turn.task,  # type: ignore[arg-type]  # only Store writes it
         reply_ids=tuple(turn.reply_ids or ()),
     )
-
-
-def _person(session: Session, platform: str, sender: Sender) -> Person:
-    """The person's row, with the name that the platform gives now."""
-    person = session.scalar(select(Person).where(Person.platform == platform, Person.platform_id == sender.platform_id))
-    if person is None:
-        person = Person(platform=platform, platform_id=sender.platform_id)
-        session.add(person)
-    person.name, person.seen_at = sender.name[:255], now()
-    person.client_language = sender.language[:35] or person.client_language or ""
-    return person
 
 
 def _conversation(session: Session, address: Address) -> Conversation:

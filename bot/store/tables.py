@@ -69,6 +69,8 @@ class Person(Base):
     # The language of their client, and the one they chose ("" for neither).
     client_language: Mapped[str] = mapped_column(String(35), default="", server_default=text("''"))
     language: Mapped[str] = mapped_column(String(35), default="", server_default=text("''"))
+    # Whether what they teach may be used for training; None: they were not asked yet.
+    teaches: Mapped[bool | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     seen_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -194,6 +196,38 @@ class Feedback(Base):
     value: Mapped[int]
     better: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Example(Base):
+    """A question with the answer that somebody wants to it. `turn_id`: it is a better answer to that turn."""
+
+    __tablename__ = "examples"
+    __table_args__ = (UniqueConstraint("turn_id", "person_id"), Index("ix_examples_community_id", "community", "id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    # Whose model may learn from it: a Discord server, a chat, the page.
+    community: Mapped[str] = mapped_column(String(300))
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    turn_id: Mapped[int | None] = mapped_column(ForeignKey("turns.id", ondelete="CASCADE"))
+    question: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16), default="new")
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+    person: Mapped[Person] = relationship()
+    turn: Mapped[Turn | None] = relationship()
+    pictures: Mapped[list[ExamplePicture]] = relationship(order_by="ExamplePicture.id", cascade="all, delete-orphan")
+
+
+class ExamplePicture(Base):
+    """A picture of an example, in the attachments folder."""
+
+    __tablename__ = "example_pictures"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    example_id: Mapped[int] = mapped_column(ForeignKey("examples.id", ondelete="CASCADE"), index=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    mime: Mapped[str] = mapped_column(String(64))
 
 
 class ClosedChat(Base):

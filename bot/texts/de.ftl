@@ -17,6 +17,11 @@ button-good = 👍
 button-bad = 👎
 button-forget = Ja, vergiss mich
 button-cancel = Nein
+button-teaching-yes = Ja, lerne daraus
+button-teaching-no = Nein
+button-example-keep = ✓ Behalten
+button-example-drop = ✗ Verwerfen
+button-example-next = → Weiter
 
 ## Was ein gedrückter Knopf sagt
 
@@ -29,7 +34,12 @@ nothing-to-rate = Hier ist keine Antwort, die sich bewerten ließe.
 better-title = Eine bessere Antwort
 better-question = Was wäre eine bessere Antwort gewesen?
 better-reply = Was wäre eine bessere Antwort gewesen? Schreib sie als Antwort auf diese Nachricht.
-better-kept = Danke, das hebe ich auf, damit meine Admins mir daraus etwas beibringen können.
+better-kept = Danke, das hebe ich auf.
+teaching-may-i = Darf der Besitzer dieses Bots mich mit dem trainieren, was du mir beibringst, samt der Frage und den Bildern, um die es geht? Bis du Ja sagst, tut es niemand. /privacy zeigt, was du gesagt hast, und ändert es.
+teaching-unused = (Es wird nicht zum Training benutzt: du hast das nicht erlaubt. /privacy ändert es.)
+teaching-allowed = Danke. Was du mir beibringst, und Fragen von dir, die andere berichtigen, dürfen zum Training benutzt werden. /privacy nimmt das zurück.
+teaching-forbidden = Was du mir beibringst, wird nicht zum Training benutzt. /privacy ändert das.
+admins-only = Das können nur Admins.
 
 ## Befehle: was sie tun, wie die Plattform sie auflistet
 
@@ -39,6 +49,8 @@ command-transcribe = Aufschreiben, was in einer Aufnahme gesagt wird
 command-reset = Vergessen, was hier bisher gesagt wurde
 command-regenerate = Die letzte Frage noch einmal beantworten
 command-stop = Die Antwort abbrechen, die gerade geschrieben wird
+command-teach = Bring mir etwas bei: eine Frage und die Antwort darauf, gern mit einem Bild
+command-examples = Für Admins: durchsehen, was man mir beigebracht hat
 command-settings = Sprache, Gedächtnis und Persona
 command-privacy = Was ich aufbewahre und wo
 command-forget = Alles löschen, was ich über dich aufbewahre
@@ -46,6 +58,7 @@ command-export = Dir alles schicken, was ich über dich aufbewahre
 command-help = Was ich kann
 command-status = Wie es mir geht
 option-question = Deine Frage
+option-answer = Was ich antworten soll
 option-file = Ein Bild, eine Aufnahme oder eine Textdatei
 option-language = Die Sprache, in der ich Nachrichten wie diese schreibe
 option-memory = An wie viele frühere Fragen ich mich erinnere
@@ -76,9 +89,20 @@ settings-choices = { $option }: { $choices }
 settings-done = Erledigt.
 settings-unknown = { $option } „{ $value }“ kenne ich nicht. Möglich sind: { $choices }
 settings-admins = In einer Gruppe können nur ihre Admins das Gedächtnis und die Persona ändern.
-privacy = **Was ich aufbewahre**, auf dem Rechner der Person, die mich betreibt, und nirgends sonst: deinen Namen und deine ID auf dieser Plattform, die Nachrichten, die du mir schickst, mit ihren Bildern, Aufnahmen und Transkripten, meine Antworten, deine Bewertungen und besseren Antworten, deine Einstellungen.
+taught = Das hebe ich auf.
+teach-how = Schreib die Frage hinter den Befehl und die Antwort in die Zeilen darunter; ein Bild von dir kann dabei sein.
+teach-pictures-only = { $name }: Nur Bilder können Teil eines Beispiels sein.
+teaching-is-allowed = Du erlaubst, dass ich mit dem trainiert werde, was du mir beibringst.
+teaching-is-forbidden = Ich werde mit nichts von dir trainiert: du hast es nicht erlaubt.
+examples-count = **Was man mir hier beigebracht hat:** { $usable } zum Lernen ({ $new } noch nicht angesehen), { $waiting } von Leuten, die noch nicht Ja gesagt haben.
+example-from = **{ $number }**, von { $name }{ $pictures ->
+    [0] {""}
+    [one] , mit einem Bild
+   *[other] , mit { $pictures } Bildern
+}:
+privacy = **Was ich aufbewahre**, auf dem Rechner der Person, die mich betreibt, und nirgends sonst: deinen Namen und deine ID auf dieser Plattform, die Nachrichten, die du mir schickst, mit ihren Bildern, Aufnahmen und Transkripten, meine Antworten, deine Bewertungen, besseren Antworten und Beispiele, deine Einstellungen.
 
-    Nachrichten, die nicht an mich gerichtet sind, bewahre ich nicht auf. Bilder und Aufnahmen verlieren bei der Ankunft ihre Metadaten (Ort, Kamera). Deine Bewertungen und besseren Antworten können verwendet werden, um mir etwas beizubringen; sonst nichts.
+    Nachrichten, die nicht an mich gerichtet sind, bewahre ich nicht auf. Bilder und Aufnahmen verlieren bei der Ankunft ihre Metadaten (Ort, Kamera). Mit dem, was du mir beibringst (bessere Antworten, Beispiele), werde ich nur trainiert, wenn du es sagst, und mit sonst nichts.
 
     /export schickt dir alles, /forget löscht es.
 forget-sure = Das löscht alles, was ich über dich aufbewahre, hier und in jedem anderen Chat auf dieser Plattform: deine Nachrichten mit ihren Dateien und meine Antworten darauf, deine Bewertungen, deine Einstellungen. Es lässt sich nicht rückgängig machen. Möchtest du das?

@@ -19,6 +19,11 @@ button-good = 👍
 button-bad = 👎
 button-forget = Yes, forget me
 button-cancel = No
+button-teaching-yes = Yes, learn from it
+button-teaching-no = No
+button-example-keep = ✓ Keep
+button-example-drop = ✗ Drop
+button-example-next = → Next
 
 ## What a pressed button says
 
@@ -31,7 +36,12 @@ nothing-to-rate = There is no answer here that could be rated.
 better-title = A better answer
 better-question = What would have been a better answer?
 better-reply = What would have been a better answer? Reply to this message with it.
-better-kept = Thank you, I keep that for my admins to teach me from.
+better-kept = Thank you, I keep that.
+teaching-may-i = May the owner of this bot train me on what you teach me, with the question and pictures that it is about? Until you say yes, nobody does. /privacy shows what you said, and changes it.
+teaching-unused = (It is not used for training: you did not allow that. /privacy changes it.)
+teaching-allowed = Thank you. What you teach me, and your questions that others correct, may be used to train me. /privacy takes that back.
+teaching-forbidden = What you teach me is not used for training. /privacy changes that.
+admins-only = Only admins can do that.
 
 ## Commands: what they do, as the platform lists them
 
@@ -41,6 +51,8 @@ command-transcribe = Write down what is said in a recording
 command-reset = Forget what was said here so far
 command-regenerate = Answer the last question again
 command-stop = Stop the answer that is being written
+command-teach = Teach me: a question and the answer to it, with a picture if you like
+command-examples = For admins: look through what people taught me
 command-settings = Language, memory and persona
 command-privacy = What I keep and where
 command-forget = Delete everything that I keep about you
@@ -48,6 +60,7 @@ command-export = Send you everything that I keep about you
 command-help = What I can do
 command-status = How I am
 option-question = Your question
+option-answer = What I should answer
 option-file = A picture, a recording or a text file
 option-language = The language I use for messages like this one
 option-memory = How many earlier questions I remember
@@ -78,9 +91,20 @@ settings-choices = { $option }: { $choices }
 settings-done = Done.
 settings-unknown = I do not know { $option } "{ $value }". It can be: { $choices }
 settings-admins = In a group, only its admins can change the memory and the persona.
-privacy = **What I keep**, on the machine of the person who runs me and nowhere else: your name and id on this platform, the messages you send to me with their pictures, recordings and transcripts, my answers, your ratings and better answers, your settings.
+taught = I keep that.
+teach-how = Write the question after the command and the answer on the lines below it; a picture of yours may come with it.
+teach-pictures-only = { $name }: only pictures can be part of an example.
+teaching-is-allowed = You allow that I am trained on what you teach me.
+teaching-is-forbidden = I am not trained on anything of yours: you did not allow it.
+examples-count = **What people taught here:** { $usable } to learn from ({ $new } not looked at yet), { $waiting } whose people have not said yes.
+example-from = **{ $number }**, from { $name }{ $pictures ->
+    [0] {""}
+    [one] , with a picture
+   *[other] , with { $pictures } pictures
+}:
+privacy = **What I keep**, on the machine of the person who runs me and nowhere else: your name and id on this platform, the messages you send to me with their pictures, recordings and transcripts, my answers, your ratings, better answers and examples, your settings.
 
-    I do not keep messages that are not for me. Pictures and recordings lose their metadata (place, camera) when they arrive. Your ratings and better answers may be used to teach me; nothing else is.
+    I do not keep messages that are not for me. Pictures and recordings lose their metadata (place, camera) when they arrive. I am trained on what you teach me (better answers, examples) only if you say so, and on nothing else.
 
     /export sends you all of it, /forget deletes it.
 forget-sure = This deletes everything that I keep about you, here and in every other chat on this platform: your messages with their files and my answers to them, your ratings, your settings. It cannot be undone. Do you want that?

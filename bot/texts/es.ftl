@@ -17,6 +17,11 @@ button-good = 👍
 button-bad = 👎
 button-forget = Sí, olvídame
 button-cancel = No
+button-teaching-yes = Sí, aprende de ello
+button-teaching-no = No
+button-example-keep = ✓ Conservar
+button-example-drop = ✗ Descartar
+button-example-next = → Siguiente
 
 ## Lo que dice un botón pulsado
 
@@ -29,7 +34,12 @@ nothing-to-rate = Aquí no hay ninguna respuesta que valorar.
 better-title = Una respuesta mejor
 better-question = ¿Qué respuesta habría sido mejor?
 better-reply = ¿Qué respuesta habría sido mejor? Escríbela respondiendo a este mensaje.
-better-kept = Gracias, la guardo para que mis admins me enseñen con ella.
+better-kept = Gracias, la guardo.
+teaching-may-i = ¿Puede el dueño de este bot entrenarme con lo que me enseñas, con la pregunta y las imágenes de las que trata? Hasta que digas que sí, nadie lo hace. /privacy muestra lo que dijiste y lo cambia.
+teaching-unused = (No se usa para entrenar: no lo has permitido. /privacy lo cambia.)
+teaching-allowed = Gracias. Lo que me enseñas, y las preguntas tuyas que otros corrijan, se puede usar para entrenarme. /privacy lo retira.
+teaching-forbidden = Lo que me enseñas no se usa para entrenar. /privacy lo cambia.
+admins-only = Solo los administradores pueden hacer eso.
 
 ## Comandos: lo que hacen, tal como los muestra la plataforma
 
@@ -39,6 +49,8 @@ command-transcribe = Poner por escrito lo que se dice en una grabación
 command-reset = Olvidar lo que se ha dicho aquí hasta ahora
 command-regenerate = Responder otra vez a la última pregunta
 command-stop = Parar la respuesta que se está escribiendo
+command-teach = Enséñame: una pregunta y su respuesta, con una imagen si quieres
+command-examples = Para administradores: revisar lo que me han enseñado
 command-settings = Idioma, memoria y personalidad
 command-privacy = Qué guardo y dónde
 command-forget = Borrar todo lo que guardo sobre ti
@@ -46,6 +58,7 @@ command-export = Enviarte todo lo que guardo sobre ti
 command-help = Qué sé hacer
 command-status = Cómo estoy
 option-question = Tu pregunta
+option-answer = Lo que debo responder
 option-file = Una imagen, una grabación o un archivo de texto
 option-language = El idioma que uso en mensajes como este
 option-memory = Cuántas preguntas anteriores recuerdo
@@ -76,9 +89,20 @@ settings-choices = { $option }: { $choices }
 settings-done = Hecho.
 settings-unknown = No conozco { $option } «{ $value }». Puede ser: { $choices }
 settings-admins = En un grupo, solo sus admins pueden cambiar la memoria y la personalidad.
-privacy = **Lo que guardo**, en el equipo de la persona que me mantiene y en ningún otro sitio: tu nombre y tu identificador en esta plataforma, los mensajes que me envías con sus imágenes, grabaciones y transcripciones, mis respuestas, tus valoraciones y respuestas mejores, tus ajustes.
+taught = Lo guardo.
+teach-how = Escribe la pregunta detrás del comando y la respuesta en las líneas de abajo; puede ir con una imagen tuya.
+teach-pictures-only = { $name }: solo las imágenes pueden formar parte de un ejemplo.
+teaching-is-allowed = Permites que me entrenen con lo que me enseñas.
+teaching-is-forbidden = No me entrenan con nada tuyo: no lo has permitido.
+examples-count = **Lo que me han enseñado aquí:** { $usable } para aprender ({ $new } sin revisar), { $waiting } de personas que aún no han dicho que sí.
+example-from = **{ $number }**, de { $name }{ $pictures ->
+    [0] {""}
+    [one] , con una imagen
+   *[other] , con { $pictures } imágenes
+}:
+privacy = **Lo que guardo**, en el equipo de la persona que me mantiene y en ningún otro sitio: tu nombre y tu identificador en esta plataforma, los mensajes que me envías con sus imágenes, grabaciones y transcripciones, mis respuestas, tus valoraciones, respuestas mejores y ejemplos, tus ajustes.
 
-    No guardo los mensajes que no son para mí. Las imágenes y grabaciones pierden sus metadatos (lugar, cámara) al llegar. Tus valoraciones y respuestas mejores pueden usarse para enseñarme; nada más.
+    No guardo los mensajes que no son para mí. Las imágenes y grabaciones pierden sus metadatos (lugar, cámara) al llegar. Solo me entrenan con lo que me enseñas (respuestas mejores, ejemplos) si tú lo dices, y con nada más.
 
     /export te lo envía todo, /forget lo borra.
 forget-sure = Esto borra todo lo que guardo sobre ti, aquí y en todos los demás chats de esta plataforma: tus mensajes con sus archivos y mis respuestas a ellos, tus valoraciones, tus ajustes. No se puede deshacer. ¿Quieres hacerlo?

@@ -17,6 +17,11 @@ button-good = 👍
 button-bad = 👎
 button-forget = Sim, me esqueça
 button-cancel = Não
+button-teaching-yes = Sim, aprenda com isso
+button-teaching-no = Não
+button-example-keep = ✓ Manter
+button-example-drop = ✗ Descartar
+button-example-next = → Próximo
 
 ## O que diz um botão clicado
 
@@ -29,7 +34,12 @@ nothing-to-rate = Aqui não há resposta que possa ser avaliada.
 better-title = Uma resposta melhor
 better-question = Qual teria sido uma resposta melhor?
 better-reply = Qual teria sido uma resposta melhor? Escreva-a em resposta a esta mensagem.
-better-kept = Obrigado, vou guardar isso para que meus admins possam me ensinar.
+better-kept = Obrigado, vou guardar isso.
+teaching-may-i = O dono deste bot pode me treinar com o que você me ensina, com a pergunta e as imagens de que se trata? Até você dizer que sim, ninguém faz isso. /privacy mostra o que você disse e muda isso.
+teaching-unused = (Não é usado para treino: você não permitiu. /privacy muda isso.)
+teaching-allowed = Obrigado. O que você me ensina, e as suas perguntas que outros corrigem, pode ser usado para me treinar. /privacy retira isso.
+teaching-forbidden = O que você me ensina não é usado para treino. /privacy muda isso.
+admins-only = Só administradores podem fazer isso.
 
 ## Comandos: o que fazem, como a plataforma os lista
 
@@ -39,6 +49,8 @@ command-transcribe = Pôr por escrito o que é dito em uma gravação
 command-reset = Esquecer o que foi dito aqui até agora
 command-regenerate = Responder de novo à última pergunta
 command-stop = Parar a resposta que está sendo escrita
+command-teach = Ensine-me: uma pergunta e a resposta, com uma imagem se quiser
+command-examples = Para administradores: rever o que me ensinaram
 command-settings = Idioma, memória e persona
 command-privacy = O que eu guardo e onde
 command-forget = Apagar tudo o que guardo sobre você
@@ -46,6 +58,7 @@ command-export = Enviar a você tudo o que guardo sobre você
 command-help = O que eu sei fazer
 command-status = Como eu estou
 option-question = Sua pergunta
+option-answer = O que devo responder
 option-file = Uma imagem, uma gravação ou um arquivo de texto
 option-language = O idioma que uso em mensagens como esta
 option-memory = De quantas perguntas anteriores eu me lembro
@@ -76,9 +89,20 @@ settings-choices = { $option }: { $choices }
 settings-done = Pronto.
 settings-unknown = Não conheço { $option } “{ $value }”. Pode ser: { $choices }
 settings-admins = Em um grupo, só os admins podem mudar a memória e a persona.
-privacy = **O que eu guardo**, no computador da pessoa que me mantém e em nenhum outro lugar: seu nome e seu ID nesta plataforma, as mensagens que você me envia com suas imagens, gravações e transcrições, minhas respostas, suas avaliações e respostas melhores, suas configurações.
+taught = Eu guardo isso.
+teach-how = Escreva a pergunta depois do comando e a resposta nas linhas abaixo; uma imagem sua pode vir junto.
+teach-pictures-only = { $name }: só imagens podem fazer parte de um exemplo.
+teaching-is-allowed = Você permite que me treinem com o que me ensina.
+teaching-is-forbidden = Não me treinam com nada seu: você não permitiu.
+examples-count = **O que me ensinaram aqui:** { $usable } para aprender ({ $new } ainda não vistos), { $waiting } de pessoas que ainda não disseram sim.
+example-from = **{ $number }**, de { $name }{ $pictures ->
+    [0] {""}
+    [one] , com uma imagem
+   *[other] , com { $pictures } imagens
+}:
+privacy = **O que eu guardo**, no computador da pessoa que me mantém e em nenhum outro lugar: seu nome e seu ID nesta plataforma, as mensagens que você me envia com suas imagens, gravações e transcrições, minhas respostas, suas avaliações, respostas melhores e exemplos, suas configurações.
 
-    Não guardo mensagens que não são para mim. Imagens e gravações perdem os metadados (lugar, câmera) quando chegam. Suas avaliações e respostas melhores podem ser usadas para me ensinar; nada além disso.
+    Não guardo mensagens que não são para mim. Imagens e gravações perdem os metadados (lugar, câmera) quando chegam. Só me treinam com o que você me ensina (respostas melhores, exemplos) se você disser que sim, e com nada além disso.
 
     /export envia tudo a você, /forget apaga.
 forget-sure = Isto apaga tudo o que guardo sobre você, aqui e em todas as outras conversas nesta plataforma: suas mensagens com os arquivos e minhas respostas a elas, suas avaliações, suas configurações. Não dá para desfazer. Você quer isso?

@@ -140,7 +140,7 @@ async def test_ratings_pressed_twice_count_once_and_a_better_answer_is_kept(room
     pressed = await room.press(place.press("bad"))
     assert pressed.better is not None
     presser = Presser(ROOM, ANN)
-    assert "admins" in await room.desk.better(pressed.better, presser, "Say yes.")
+    assert "I keep that" in (await room.desk.better(pressed.better, presser, "Say yes.")).words
     ratings = (await store.export("discord", "1"))["ratings"]
     assert [(rating["value"], rating["better"]) for rating in ratings] == [(-1, "Say yes.")]
     assert len((await store.export("discord", "2"))["ratings"]) == 1

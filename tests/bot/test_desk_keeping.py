@@ -16,6 +16,7 @@ from bot.errors import StoreError
 from bot.privacy import Privacy
 from bot.settings import Settings
 from bot.store import Store
+from bot.teaching import Said
 from bot.turn import Turns
 from bot.worker import ModelClient
 from tests.bot.fake_model import FakeModel
@@ -36,8 +37,10 @@ async def test_forget_asks_checks_who_presses_and_leaves_nothing(room: Room, sto
     await room.command("settings language en")
     place = await room.command("forget")
     assert "not yours" in (await room.press(place.press("forget"), replace(BOB, language="en"))).toast
-    assert (await room.press(place.press("keep"))).toast == "Nothing was deleted."
-    assert "1 message" in (await room.press(place.press("forget"))).toast
+    assert (await room.press(place.press("keep"))).instead == Said("Nothing was deleted.")
+    done = (await room.press(place.press("forget"))).instead
+    assert done is not None
+    assert "1 message" in done.words
     assert await store.export("discord", "1") == {}
     assert [view.sender_name for view in await store.turns(ROOM)] == ["Bob"]
     assert [view.rating for view in await store.turns(ROOM)] == [0]

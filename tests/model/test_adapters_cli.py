@@ -58,7 +58,7 @@ def listed(run: Run) -> list[tuple[str, bool, str]]:
 def test_from_a_run_to_the_default_and_back(run: Run, toy: Adapter, tmp_path: Path) -> None:
     assert "none yet" in run("list").stdout
     used = run("use", toy.folder)
-    assert used.stdout.startswith("phi2 is loaded with adapter toy from now on"), used.stderr
+    assert used.stdout.startswith("phi2 answers with adapter toy from now on"), used.stderr
     assert listed(run) == [("toy", True, "ready")]
     for word in ("toy *", "instruct", "projector, LoRA", "phi-2 (fp32)"):
         assert word in run("list").stdout

@@ -131,6 +131,15 @@ class Commands:
         ) -> None:
             await run(name, interaction, question or "", files=(attached(file),) if file else ())
 
+        async def with_answer(
+            interaction: discord.Interaction[Any], question: str, answer: str, file: discord.Attachment | None = None
+        ) -> None:
+            lesson = f"{' '.join(question.split())}\n{answer}"
+            await run(name, interaction, lesson, files=(attached(file),) if file else ())
+
+        if command.takes_answer:
+            options = {name: _text(f"option-{name}") for name in ("question", "answer", "file")}
+            return app_commands.describe(**options)(with_answer)
         if command.takes_text:
             return app_commands.describe(question=_text("option-question"), file=_text("option-file"))(with_text)
         return app_commands.describe(file=_text("option-file"))(with_file) if command.takes_file else plain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import discord
@@ -12,9 +12,11 @@ import structlog
 from bot.chat.base import Address
 from bot.chat.discord.faults import ALREADY_ACKNOWLEDGED, EXPIRED, UNKNOWN_INTERACTION
 from bot.chat.discord.hearing import Interaction, presser_of
-from bot.chat.discord.place import PREFIX
-from bot.chat.place import Place
+from bot.chat.discord.place import LIMIT, PREFIX, view_of
+from bot.chat.discord.render import render
+from bot.chat.place import Button, Place
 from bot.desk import Desk, Pressed
+from bot.teaching import Said
 from bot.texts import say
 
 PATIENCE = 2.0
@@ -64,7 +66,9 @@ class Presses:
         if not done:
             await interaction.response.defer()
         pressed: Pressed = await press
-        if pressed.better is not None and not interaction.response.is_done():
+        if pressed.instead is not None:
+            await _change(interaction, pressed.instead)
+        elif pressed.better is not None and not interaction.response.is_done():
             await interaction.response.send_modal(better_form(str(interaction.locale), pressed.better))
         elif pressed.toast:
             await tell(interaction, pressed.toast)
@@ -74,16 +78,26 @@ class Presses:
     async def _better(self, interaction: Interaction, turn_id: str) -> None:
         if not turn_id.isdecimal():
             return
-        told = await self._desk.better(int(turn_id), presser_of(interaction), typed(interaction))
-        await tell(interaction, told)
+        said = await self._desk.better(int(turn_id), presser_of(interaction), typed(interaction))
+        await tell(interaction, said.words, said.buttons)
 
 
-async def tell(interaction: Interaction, words: str) -> None:
+async def tell(interaction: Interaction, words: str, buttons: Sequence[Button] = ()) -> None:
     """To the person alone."""
+    view = view_of(buttons) or discord.utils.MISSING
     if interaction.response.is_done():
-        await interaction.followup.send(words, ephemeral=True)
+        await interaction.followup.send(words, view=view, ephemeral=True)
     else:
-        await interaction.response.send_message(words, ephemeral=True)
+        await interaction.response.send_message(words, view=view, ephemeral=True)
+
+
+async def _change(interaction: Interaction, said: Said) -> None:
+    """What the message with the button says from now on."""
+    content, view = render(said.words, LIMIT), view_of(said.buttons)
+    if interaction.response.is_done():
+        await interaction.edit_original_response(content=content, view=view)
+    else:
+        await interaction.response.edit_message(content=content, view=view)
 
 
 def typed(interaction: Interaction) -> str:

@@ -75,7 +75,8 @@ class Dispatch:
         place = self._place(incoming.address, incoming.message_id, incoming.sender.platform_id)
         if understood.better_for is not None:
             presser = Presser(incoming.address, incoming.sender)
-            await self._desk.say(place, await self._desk.better(understood.better_for, presser, incoming.text))
+            said = await self._desk.better(understood.better_for, presser, incoming.text)
+            await self._desk.say(place, said.words, said.buttons)
         elif understood.command:
             heard = replace(heard, chat_admin=await self._members.is_admin(incoming.address, incoming.sender))
             await self._desk.command(understood.command, understood.argument, heard, place)

@@ -18,9 +18,6 @@ from bot.chat.telegram.place import PLATFORM, is_group, thread_of
 from bot.desk import Desk, MakePlace, Presser
 from bot.texts import say
 
-FOR_THEMSELVES = ("forget", "keep")
-"""Verbs of buttons that end a question; what follows the verb is the person who was asked."""
-
 TOO_LATE = ("query is too old", "query_id_invalid", "query id is invalid")
 
 log = structlog.get_logger(__name__)
@@ -43,14 +40,13 @@ class Pressing:
         sender = sender_of(query.from_user)
         presser = Presser(address, sender, await self._members.is_admin(address, sender))
         pressed = await self._desk.press(action, presser, self._make_place)
-        verb, _, person = action.partition(":")
-        if verb in FOR_THEMSELVES and person == sender.platform_id:
-            # The words are too long for a toast, and nobody shall press twice.
+        if pressed.instead is not None:
             with contextlib.suppress(PlaceError):
-                await self._make_place(address, "").edit(str(message.message_id), pressed.toast)
+                place = self._make_place(address, "")
+                await place.edit(str(message.message_id), pressed.instead.words, pressed.instead.buttons)
                 await self._answer(query, "")
                 return
-        await self._answer(query, pressed.toast)
+        await self._answer(query, pressed.instead.words if pressed.instead else pressed.toast)
         if pressed.better is not None:
             await self._ask_for_better(presser, message.message_id, pressed.better)
 

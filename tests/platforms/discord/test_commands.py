@@ -102,7 +102,7 @@ async def test_describe_and_transcribe(bot: RunningBot, model: FakeModel, genera
     await told(bot, nothing[1], "I see no recording")
 
 
-@pytest.mark.parametrize("name", ["help", "privacy", "status", "settings", "forget", "export"])
+@pytest.mark.parametrize("name", ["help", "privacy", "status", "settings", "forget", "export", "examples"])
 async def test_what_only_the_person_sees(bot: RunningBot, general: Channel, ada: User, name: str) -> None:
     command = await general.slash(ada, name)
     answer = await told(bot, command)
@@ -163,13 +163,30 @@ async def test_forget_asks_first_and_only_its_person(bot: RunningBot, general: C
     assert verbs(sure) == ["forget", "keep"]
     foreign = await general.press(bot.server.user("Eve"), sure, action(sure, "forget"))
     await told(bot, foreign, "not yours")
-    await told(bot, await general.press(ada, sure, action(sure, "keep")), "Nothing was deleted")
+    await general.press(ada, sure, action(sure, "keep"))
+    await bot.server.until(lambda: sure.content == "Nothing was deleted." and not verbs(sure))
     assert "remember me" in str(await bot.store.export("discord", str(ada.id)))
-    first = await general.press(ada, sure, action(sure, "forget"))
-    assert "1 message " in (await told(bot, first, "Done.")).content
+    again = await told(bot, await general.slash(ada, "forget"), "cannot be undone")
+    await general.press(ada, again, action(again, "forget"))
+    await bot.server.until(lambda: "I deleted 1 message " in again.content and not verbs(again))
+    assert again.ephemeral
     assert "remember me" not in str(await bot.store.export("discord", str(ada.id)))
-    second = await general.press(ada, sure, action(sure, "forget"))
-    assert (await told(bot, second, "Done.")).ephemeral
+
+
+async def test_teach_and_examples(bot: RunningBot, general: Channel, ada: User) -> None:
+    lesson = {"question": "Whose badge is this?", "answer": "Ours.\nSince 1907.", "file": FILE}
+    taught = await told(bot, await general.slash(ada, "teach", lesson), "I keep that")
+    assert (taught.ephemeral, verbs(taught)) == (True, ["teaching-yes", "teaching-no"])
+    await general.press(ada, taught, action(taught, "teaching-yes"))
+    await bot.server.until(lambda: "may be used to train me" in taught.content and not verbs(taught))
+    await told(bot, await general.slash(bot.server.user("Bob"), "examples"), "Only admins")
+    boss = bot.server.user("Boss")
+    assert general.guild is not None
+    general.guild.member(boss, administrator=True)
+    shown = await told(bot, await general.slash(boss, "examples"), "Ours.\nSince 1907.")
+    assert ("> Whose badge is this?" in shown.content, "with a picture" in shown.content) == (True, True)
+    await general.press(boss, shown, action(shown, "example-drop"))
+    await bot.server.until(lambda: "0 to learn from" in shown.content and not verbs(shown))
 
 
 async def test_export_is_a_file_for_the_person_alone(bot: RunningBot, general: Channel, ada: User) -> None:

@@ -175,7 +175,11 @@ async def test_a_better_answer_is_asked_for_and_kept(bot: RunningBot) -> None:
     assert bad.modal["title"] == "A better answer"
     sent = await bot.server.submit_modal(ada, bad, {"text": "4"})
     await bot.server.until(lambda: sent.answers)
-    assert (sent.answers[0].ephemeral, "Thank you" in sent.answers[0].content) == (True, True)
+    asked = sent.answers[0]
+    assert (asked.ephemeral, "Thank you" in asked.content) == (True, True)
+    await general.press(ada, asked, action(asked, "teaching-yes"))
+    await bot.server.until(lambda: "may be used to train me" in asked.content)
+    assert [one.answer for one in await bot.store.usable(f"discord:server:{general.guild.id}")] == ["4"]
     export = await bot.store.export("discord", str(ada.id))
     assert "4" in str(export)
 

@@ -259,8 +259,13 @@ async def test_a_bad_answer_is_asked_about_and_the_better_one_kept(bot: Running,
     assert question.markup == {"force_reply": True, "selective": True}
     assert question.text.endswith(actions(answer)[0].replace("again:", "#"))
     await friends.say(asker, "Paris.", reply_to=question)
-    await bot.told(friends, "I keep that")
+    kept = await bot.told(friends, "I keep that")
     assert len(bot.model.chats) == 1
+    assert "not yours" in (await bot.press(friends, bot.server.person("Eve"), kept, "teaching-yes")).text
+    await bot.press(friends, asker, kept, "teaching-yes")
+    assert ("may be used to train me" in kept.text, kept.buttons) == (True, [])
+    (example,) = await bot.store.usable(f"telegram:chat:{friends.id}")
+    assert (example.question, example.answer) == ("capital of France?", "Paris.")
     exported = await bot.store.export("telegram", str(asker.id))
     assert exported["ratings"][0]["better"] == "Paris."
 
