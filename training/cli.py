@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 import typer
 
 from model.logs import configure
+from model.presets import get_preset
 from model.settings import read_settings
 from model.terminal import print_table
 from model.weights import WeightsError
@@ -273,6 +274,40 @@ def align(preset: Preset, run: RunOption, changes: Changes = None, skip_bad: Ski
 def instruct(preset: Preset, run: RunOption, changes: Changes = None, skip_bad: SkipBad = False) -> None:
     """Stage 2: LoRA on the language model, and the projector, on conversations."""
     _train("instruct", preset, changes, run, skip_bad=skip_bad)
+
+
+@train.command()
+def retrain(
+    lessons: Annotated[Path, typer.Argument(help="Folder with examples.jsonl: what people taught.")],
+    run: RunOption,
+    model: Annotated[str | None, typer.Option(help="Preset of `jnana models` (MODEL_PRESET).")] = None,
+    adapter: Annotated[str | None, typer.Option(help="Name or folder of the one to start from; else the one in use.")] = None,
+    changes: Changes = None,
+) -> None:
+    """A new adapter out of what people taught, on top of the one in use, and whether it is better."""
+    with sentences():
+        from model.terminal import settings_or_exit
+        from training.evaluate.commands import adapter_of
+        from training.retrain.run import Retraining
+        from training.retrain.run import retrain as train_again  # imports torch
+        from training.retrain.verdict import shown
+
+        settings = settings_or_exit(MODEL_PRESET=model)
+        start = adapter_of(adapter, settings.preset)
+        if start is None:
+            raise TrainingError(f"{settings.preset} has no adapter to go on from: train one first (docs/training.md).")
+        asked = Retraining(lessons, get_preset(settings.preset), start, run, changes or [])
+        made, verdict = train_again(asked, settings)
+        if verdict is None:
+            raise typer.Exit(INTERRUPTED)
+        for part in shown(made, verdict):
+            if isinstance(part, str):
+                print(part)
+            else:
+                print_table(part)
+        if verdict.offered:
+            print(f"To use it: jnana adapters use {run / 'artefact'}")
+    raise typer.Exit(0 if verdict.offered else FAILED)
 
 
 def _train(stage: Stage, preset: str, changes: list[str] | None, run: Path, *, skip_bad: bool) -> None:

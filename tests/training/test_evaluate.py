@@ -26,7 +26,7 @@ from tests.training.minds import PRESET, base
 from training.cli import app
 from training.errors import TrainingError
 from training.evaluate import chat
-from training.evaluate.answerer import MindAnswerer, _picture, log_likelihoods
+from training.evaluate.answerer import MindAnswerer, log_likelihoods, picture_of
 from training.evaluate.run import Request, evaluate
 
 
@@ -101,7 +101,7 @@ def test_baselines_are_fitted_on_training_answers_where_there_are_some(easy: Pat
     assert f"most frequent of the answers of {train}" in (tmp_path / "results/results.md").read_text()
 
 
-def test_a_mind_that_is_another_one_without_pictures_is_blindfolded_with_grey(easy: Path, tmp_path: Path) -> None:
+def test_a_mind_that_is_another_one_withoutpicture_ofs_is_blindfolded_with_grey(easy: Path, tmp_path: Path) -> None:
     fake = Fake(grey_when_blind=True)
     text = evaluate(Request("easy-vqa", "tiny", tmp_path / "results", file=easy), fake.load)
     assert fake.asked[-1][0] == ("grey.png",)
@@ -158,7 +158,7 @@ def test_an_adapter_that_was_trained_on_is_another_one(easy: Path, tmp_path: Pat
         evaluate(request, Fake().load)
 
 
-def test_captions_beside_those_of_other_pictures(tmp_path: Path) -> None:
+def test_captions_beside_those_of_otherpicture_ofs(tmp_path: Path) -> None:
     for name in ("red", "green"):
         Image.new("RGB", (8, 8), name).save(tmp_path / f"{name}.png")
     rows = [{"image": "red.png", "caption": "A bright red."}, {"image": "green.png", "caption": "A green."}]
@@ -235,7 +235,7 @@ def red(tmp_path: Path) -> Path:
 
 def test_choices_are_weighed_as_one_pass_over_each_would(mind: Mind, red: Path) -> None:
     choices = ["red", "a longer answer", "no"]
-    prompt = mind.encode([Message("user", (_picture(red), "Which?"))], max_new_tokens=20)
+    prompt = mind.encode([Message("user", (picture_of(red), "Which?"))], max_new_tokens=20)
     answers = [mind.answer_ids(choice) for choice in choices]
     found = log_likelihoods(mind, prompt, answers)
     for answer, likely in zip(answers, found.tolist(), strict=True):
@@ -256,7 +256,7 @@ def test_an_answer_is_weighed_with_its_end(mind: Mind) -> None:
 
 
 def test_a_mind_writes_what_its_model_finds_likeliest(mind: Mind, answerer: MindAnswerer, red: Path) -> None:
-    prompt = mind.encode([Message("user", (_picture(red), "Which?"))], max_new_tokens=5)
+    prompt = mind.encode([Message("user", (picture_of(red), "Which?"))], max_new_tokens=5)
     ids = mind.model.generate(prompt.input_ids, vision_features=prompt.vision_features, max_new_tokens=5, do_sample=False)
     expected = str(mind.tokenizer.decode(ids[0, prompt.input_ids.shape[1] :], skip_special_tokens=True))
     assert answerer.answer([red], "Which?", max_tokens=5) == expected.strip().rstrip("\ufffd")
@@ -264,7 +264,7 @@ def test_a_mind_writes_what_its_model_finds_likeliest(mind: Mind, answerer: Mind
     assert not answerer.grey_when_blind
 
 
-def test_pictures_and_questions_that_cannot_be_used(answerer: MindAnswerer, tmp_path: Path) -> None:
+def testpicture_ofs_and_questions_that_cannot_be_used(answerer: MindAnswerer, tmp_path: Path) -> None:
     (tmp_path / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
     with pytest.raises(TrainingError, match=r"picture is of no known format: .*torn\.png\."):
         answerer.answer([tmp_path / "torn.png"], "Which?", max_tokens=5)

@@ -102,12 +102,19 @@ class MindAnswerer:
         likely = self._runner.run(self._engine.compute(log_likelihoods, self._mind, prompt, answers))
         return choices[int(likely.argmax())]
 
+    def likelihood(self, pictures: Sequence[Path], question: str, answer: str) -> tuple[float, int]:
+        """Log-likelihood of a whole answer with its end, and how many tokens that is. Raises TrainingError as `answer`."""
+        ids = self._mind.answer_ids(answer)
+        prompt = self._encode(pictures, question, len(ids))
+        likely = self._runner.run(self._engine.compute(log_likelihoods, self._mind, prompt, [ids]))
+        return float(likely[0]), len(ids)
+
     def close(self) -> None:
         self._engine.close()
         self._runner.close()
 
     def _encode(self, pictures: Sequence[Path], question: str, max_tokens: int) -> Prompt:
-        message = Message("user", (*(_picture(path) for path in pictures), question))
+        message = Message("user", (*(picture_of(path) for path in pictures), question))
         encode = partial(self._mind.encode, [message], max_new_tokens=max_tokens)
         try:
             return self._runner.run(self._engine.compute(encode))
@@ -147,7 +154,8 @@ def log_likelihoods(mind: Mind, prompt: Prompt, answers: Sequence[Sequence[int]]
     return likely
 
 
-def _picture(path: Path) -> Picture:
+def picture_of(path: Path) -> Picture:
+    """A file for the mind. Raises TrainingError."""
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -1,0 +1,100 @@
+"""What an adapter must keep: examples that are replayed while it learns, and questions that it is asked afterwards.
+
+`keepsakes.zip` comes along, so that nothing is fetched when a community retrains. It was made of `jnana data pocket`'s folder:
+
+    python -m training.retrain.keepsakes data/training/pocket
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import sys
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+PACK = Path(__file__).parent / "keepsakes.zip"
+REPLAY, VQA, CAPTIONS = "replay.jsonl", "vqa.jsonl", "captions.jsonl"
+
+REPLAYED, ASKED = 120, 60
+"""Examples of each kind (shapes, drawings) to replay, and questions of each kind."""
+SIDE, QUALITY = 128, 80
+"""Pixels and JPEG quality of drawings: towers see 224, and a small one is enough to see whether something was forgotten."""
+LICENCES = """Shapes: easy-VQA 1.0, MIT, https://github.com/vzhou842/easy-VQA
+Drawings: Openclipart 0.18, public domain, https://openclipart.org; made smaller
+"""
+FIRST = (2010, 1, 1, 0, 0, 0)
+"""Time of all members, so that the same content makes the same file."""
+
+
+@dataclass(frozen=True)
+class Keepsakes:
+    """Files in the forms that training and evaluation read."""
+
+    replay: Path
+    vqa: Path
+    captions: Path
+
+
+def unpack(to: Path) -> Keepsakes:
+    """Into the folder `to`, which is made."""
+    with zipfile.ZipFile(PACK) as archive:
+        archive.extractall(to)
+    return Keepsakes(to / REPLAY, to / VQA, to / CAPTIONS)
+
+
+def build(data: Path, pack: Path = PACK) -> None:
+    """Make the pack of a folder of `jnana data pocket`."""
+    shapes = _some(json.loads((data / "easyvqa-train.json").read_text("utf-8")), REPLAYED)
+    drawings = [
+        record
+        for record in json.loads((data / "captions-conversations.json").read_text("utf-8"))
+        if record["image"].startswith("openclipart/")
+    ]
+    held = [json.loads(line) for line in (data / "captions-heldout.jsonl").read_text("utf-8").splitlines()]
+    files: dict[str, list[dict[str, Any]]] = {
+        REPLAY: [*shapes, *_some(drawings, REPLAYED)],
+        VQA: _some(json.loads((data / "easyvqa-test.json").read_text("utf-8")), ASKED),
+        CAPTIONS: _some([record for record in held if record["image"].startswith("openclipart/")], ASKED),
+    }
+    with zipfile.ZipFile(pack, "w") as archive:
+        for name, content in _members(data, files):
+            archive.writestr(zipfile.ZipInfo(name, FIRST), content, zipfile.ZIP_DEFLATED)
+
+
+def _some(records: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """Of different pictures, always the same ones."""
+    by_picture = {record["image"]: record for record in records}
+    return random.Random(0).sample(sorted(by_picture.values(), key=lambda one: str(one["image"])), count)  # noqa: S311
+
+
+def _members(data: Path, files: dict[str, list[dict[str, Any]]]) -> Iterator[tuple[str, bytes]]:
+    yield "LICENCES", LICENCES.encode()
+    pictures: dict[str, str] = {}
+    for records in files.values():
+        for record in records:
+            if record["image"] not in pictures:
+                is_shape = record["image"].startswith("easyvqa/")
+                pictures[record["image"]] = f"pictures/{len(pictures):03}.{'png' if is_shape else 'jpg'}"
+                content = (data / record["image"]).read_bytes()
+                yield pictures[record["image"]], content if is_shape else _small(content)
+    for name, records in files.items():
+        renamed = [record | {"image": pictures[record["image"]]} for record in records]
+        yield name, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in renamed).encode()
+
+
+def _small(content: bytes) -> bytes:
+    written = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as picture:
+        picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(written, "JPEG", quality=QUALITY)
+    return written.getvalue()
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))

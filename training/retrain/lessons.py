@@ -1,0 +1,129 @@
+"""What people taught, as a data set: without doubles, split by who said it where, a part held out before anything else.
+
+A folder of lessons is what the bot writes: `examples.jsonl`, LLaVA's format a line with `id` and `group` beside it, and the
+pictures that it names. Examples of a group are trained on together or held out together: one person's in one conversation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.files import sha256
+from training.config import Files
+from training.data.conversations import read_conversations
+from training.data.records import BadRecord, Conversation
+from training.errors import Mistakes, TrainingError
+from training.runs import write_whole
+
+EXAMPLES = "examples.jsonl"
+TRAIN, HELD_OUT = "train.jsonl", "held-out.jsonl"
+
+HELD_OUT_PART = 0.1
+"""Of the examples, at least."""
+
+LEAST = 20
+"""Examples below which nothing is trained: two held out would say nothing about the rest."""
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Files of a data set in the form `llava`; `version`: of its content, so that two of the same are the same."""
+
+    train: Path
+    held_out: Path
+    images: Path
+    """Folder of the pictures."""
+    version: str
+    trained: int
+    held: int
+    doubles: int
+    unlearnable: int
+    """Without a picture, where the adapter leaves such conversations to the base."""
+
+
+def make(folder: Path, to: Path, *, text_only: str) -> Lessons:
+    """Split the lessons in `folder` into a data set in `to`. The same lessons give the same data set.
+
+    `text_only`: as an adapter's card has it. Raises Mistakes: bad records, each named; TrainingError: too few.
+    """
+    records = _read(folder)
+    learnable = [record for record in records if record.talk.images or text_only == "adapter"]
+    single = list({record.identity: record for record in learnable}.values())  # the newest of doubles
+    if len(single) < LEAST:
+        raise TrainingError(_too_few(len(single), len(records) - len(learnable)))
+    held = _held_out(single)
+    kept = [record for record in single if record not in held]
+    to.mkdir(parents=True, exist_ok=True)
+    for name, part in ((TRAIN, kept), (HELD_OUT, held)):
+        write_whole(to / name, "".join(json.dumps(record.line, ensure_ascii=False) + "\n" for record in part))
+    version = hashlib.sha256((sha256(to / TRAIN) + sha256(to / HELD_OUT)).encode()).hexdigest()[:16]
+    doubles = len(learnable) - len(single)
+    return Lessons(to / TRAIN, to / HELD_OUT, folder, version, len(kept), len(held), doubles, len(records) - len(learnable))
+
+
+def _too_few(there: int, unlearnable: int) -> str:
+    sentence = f"There are {there} examples to learn from, and at least {LEAST} are needed: {LEAST - there} more."
+    if unlearnable:
+        sentence += f" {unlearnable} without a picture do not count: such conversations are the base model's."
+    return sentence
+
+
+@dataclass(frozen=True, eq=False)
+class _Lesson:
+    talk: Conversation
+    line: dict[str, Any]
+    identity: str
+    """The same for the same question about the same pictures."""
+    group: str
+
+
+def _read(folder: Path) -> list[_Lesson]:
+    file = folder / EXAMPLES
+    if not file.is_file():
+        raise TrainingError(f"There is no {EXAMPLES} in {folder}: it is no folder of lessons.")
+    raw = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    lessons: list[_Lesson] = []
+    bad: list[str] = []
+    for value, talk in zip(raw, read_conversations(Files(format="llava", file=file)), strict=True):
+        if isinstance(talk, BadRecord) or (missing := [path for path in talk.images if not path.is_file()]):
+            bad.append(str(talk) if isinstance(talk, BadRecord) else f"{talk.origin}: there is no picture {missing[0]}")
+            continue
+        lessons.append(_lesson(value, talk))
+    if bad:
+        raise Mistakes(f"{file} has {len(bad)} records that cannot be trained on:", bad)
+    return lessons
+
+
+def _lesson(value: dict[str, Any], talk: Conversation) -> _Lesson:
+    pictures = [sha256(path) for path in talk.images]
+    question = " ".join(message.text for message in talk.messages if message.role == "user")
+    identity = hashlib.sha256("\n".join([*pictures, " ".join(question.lower().split())]).encode()).hexdigest()
+    line = {
+        "id": str(value.get("id", talk.origin.number)),
+        **({"image": value["image"]} if talk.images else {}),
+        "conversations": value["conversations"],
+    }
+    return _Lesson(talk, line, identity, str(value.get("group", value.get("id", talk.origin.number))))
+
+
+def _held_out(lessons: Sequence[_Lesson]) -> list[_Lesson]:
+    """Whole groups, in an order that only their names decide, until there are enough; of a single group, single examples."""
+    groups: dict[str, list[_Lesson]] = {}
+    for lesson in lessons:
+        groups.setdefault(lesson.group, []).append(lesson)
+    wanted = math.ceil(len(lessons) * HELD_OUT_PART)
+    if max(len(group) for group in groups.values()) > len(lessons) - wanted:
+        groups = {lesson.identity: [lesson] for lesson in lessons}
+    held: list[_Lesson] = []
+    for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
+        if len(held) >= wanted:
+            break
+        if len(held) + len(groups[name]) <= len(lessons) // 2:
+            held += groups[name]
+    return held

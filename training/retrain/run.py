@@ -1,0 +1,163 @@
+"""From a folder of lessons to an adapter and a verdict.
+
+RUN/data/           the data set: what was taught, what is held out, what is replayed
+RUN/retrain.yaml    the recipe, a configuration of stage 2
+RUN/ (the rest)     a run of stage 2 (training/runs.py); it goes on where it was
+RUN/verdict.json    training.retrain.judge.Verdict
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.adapters import Adapter
+from model.mind import Message, Mind
+from model.presets import Preset
+from model.progress import progress
+from model.settings import WorkerSettings
+from model.weights import Progress, WeightsError, prepare
+from training.config import Files, dump
+from training.data.conversations import load_conversations
+from training.data.records import Conversation
+from training.errors import TrainingError
+from training.evaluate.answerer import picture_of
+from training.metrics import FINISHED
+from training.retrain.judge import Judge, Questions, Verdict
+from training.retrain.keepsakes import Keepsakes, unpack
+from training.retrain.lessons import Lessons, make
+from training.retrain.recipe import learnt, recipe, replayed
+from training.runs import ARTEFACT, write_whole
+from training.stages import train
+
+DATA, RECIPE, VERDICT = "data", "retrain.yaml", "verdict.json"
+KEEPSAKES_LICENCE = "MIT (easy-VQA), public domain (Openclipart)"
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """One, as it is asked for. `start`: the adapter that is in use."""
+
+    lessons: Path
+    preset: Preset
+    start: Path
+    folder: Path
+    changes: Sequence[str] = ()
+
+
+def retrain(asked: Retraining, settings: WorkerSettings) -> tuple[Lessons, Verdict | None]:
+    """Train and judge; what was done before a stop is not done again. Blocking: minutes to hours.
+
+    Returns the data set, and the verdict, None if training was stopped. Raises TrainingError.
+    """
+    start = _start(asked.start)
+    lessons = make(asked.lessons, asked.folder / DATA, text_only=start.card.text_only)
+    keepsakes = unpack(asked.folder / DATA / "keepsakes")
+    with progress() as bars:
+        train_files = _as_served(asked, start, settings, lessons, keepsakes, bars)
+    configuration = recipe(asked.preset, start, lessons, train_files, on_gpu=torch.cuda.is_available())
+    write_whole(asked.folder / RECIPE, dump(configuration))
+    if train("instruct", str(asked.folder / RECIPE), asked.changes, asked.folder, skip_bad=False) != FINISHED:
+        return lessons, None
+    with progress() as bars:
+        verdict = _judged(asked, start, settings, lessons, keepsakes, bars)
+    write_whole(asked.folder / VERDICT, verdict.model_dump_json(indent=1) + "\n")
+    return lessons, verdict
+
+
+def _start(folder: Path) -> Adapter:
+    try:
+        start = Adapter.open(folder)
+    except WeightsError as error:
+        raise TrainingError(str(error)) from error
+    if start.projector is None:
+        raise TrainingError(f"The adapter {start.name} has no projector: retraining goes on from one that sees.")
+    return start
+
+
+@contextmanager
+def _mind(asked: Retraining, start: Adapter, settings: WorkerSettings, bars: Progress) -> Iterator[Mind]:
+    """As it is served."""
+    try:
+        yield Mind.load(
+            asked.preset,
+            prepare(asked.preset, settings.home, bars),
+            adapter=start.folder,
+            device=settings.device,
+            precision=settings.precision,
+            threads=settings.cpu_threads(),
+            hints=settings.hints,
+            ocr=settings.ocr,
+            progress=bars,
+        )
+    except WeightsError as error:
+        raise TrainingError(str(error)) from error
+
+
+def _as_served(
+    asked: Retraining, start: Adapter, settings: WorkerSettings, lessons: Lessons, keepsakes: Keepsakes, bars: Progress
+) -> list[Files]:
+    """What is trained on beside the lessons themselves: they once more, and what is replayed, as a person sends them, behind
+    the lines that say what the recogniser and the reader make of a picture. A mind that learnt without them would not know
+    whom to believe."""
+    kept = keepsakes.replay.parent
+    replay = [json.loads(line) for line in keepsakes.replay.read_text("utf-8").splitlines()]
+    share = Files(format="llava", file=kept / "replayed.jsonl", licence=KEEPSAKES_LICENCE)
+    _write(share.file, replay[:: max(1, len(replay) // replayed(lessons, len(replay)))])
+    taught = learnt(lessons, lessons.train)
+    hinted = {source: source.model_copy(update={"file": _beside(source.file)}) for source in (taught, share)}
+    if not all(target.file.exists() for target in hinted.values()):
+        with _mind(asked, start, settings, bars) as mind:
+            for source, target in hinted.items():
+                _write(target.file, list(_hinted(mind, source, partial(bars, "Looking at pictures"))))
+    return [*(target for target in hinted.values() if target.file.stat().st_size), share]
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f"{file.stem}-as-served{file.suffix}")
+
+
+def _hinted(mind: Mind, source: Files, looked: Callable[[int, int], None]) -> Iterator[dict[str, Any]]:
+    lines = source.file.read_text("utf-8").splitlines()
+    talks = load_conversations([source], skip_bad=False)
+    for at, (line, talk) in enumerate(zip(lines, talks, strict=True)):
+        looked(at, len(lines))
+        hints = _hints(mind, talk)
+        if not hints:
+            continue
+        record = json.loads(line)
+        first, *rest = record["conversations"]
+        words = "\n".join([*hints, talk.messages[0].text])
+        marked = "".join("<image>\n" for _ in talk.images) + words
+        yield record | {"conversations": [first | {"value": marked}, *rest]}
+    looked(len(lines), len(lines))
+
+
+def _hints(mind: Mind, talk: Conversation) -> tuple[str, ...]:
+    if not talk.images:
+        return ()
+    question = Message("user", (*(picture_of(path) for path in talk.images), talk.messages[0].text))
+    return mind.encode([question], max_new_tokens=1).hints
+
+
+def _judged(
+    asked: Retraining, start: Adapter, settings: WorkerSettings, lessons: Lessons, keepsakes: Keepsakes, bars: Progress
+) -> Verdict:
+    held_out = load_conversations([learnt(lessons, lessons.held_out)], skip_bad=False)
+    with _mind(asked, start, settings, bars) as mind:
+        judge = Judge(mind, mind.default, mind.attach(Adapter.open(asked.folder / ARTEFACT)), bars)
+        try:
+            return judge.judge(Questions(held_out, keepsakes))
+        finally:
+            judge.close()
+
+
+def _write(file: Path, records: Sequence[dict[str, Any]]) -> None:
+    write_whole(file, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
