@@ -22,6 +22,7 @@ from bot.errors import StartError, WorkerError
 from bot.personas import load_personas
 from bot.privacy import Privacy
 from bot.remote import RemoteModel
+from bot.retraining import ProcessTrainer, Retrainings
 from bot.settings import Settings
 from bot.store import Store, migrate
 from bot.supervisor import Supervisor
@@ -69,12 +70,14 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     client = ModelClient(url, key, model=settings.model_preset, failure=supervisor.failure if supervisor else lambda: None)
     model = supervisor or RemoteModel(client, say)
     turns = Turns(store, client, settings, personas)
-    privacy = Privacy([store], settings.attachments)
-    desk = Desk(turns, store, privacy, personas, lambda: model.status()[0], version("jnana"))
+    retrainings = Retrainings(store, settings, ProcessTrainer(settings), client)
+    privacy = Privacy([retrainings, store], settings.attachments)
+    desk = Desk(turns, store, privacy, personas, lambda: model.status()[0], version("jnana"), retrainings)
     try:
         yield Core(store, turns, desk, model)
     finally:
         await turns.drain(DRAIN_TIMEOUT)
+        await retrainings.close()
         await model.stop()
         await client.close()
         await store.close()

@@ -18,6 +18,9 @@ from bot.texts import LANGUAGES, closest, say, text
 if TYPE_CHECKING:
     from bot.desk import Desk
 
+NOTE_LENGTH = 200
+"""Characters of an admin's note on a retraining."""
+
 MAX_MEMORY = 60
 """Earlier questions that a person may ask to be remembered (as many as bot.answering looks at)."""
 
@@ -37,12 +40,12 @@ Do = Callable[["Desk", Request], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`description`: a key of the catalogue. `takes_text`, `takes_answer`, `takes_file`: its options. `private`: only the
-    person needs to see what comes of it."""
+    """`description`: a key of the catalogue. `takes_text` (what its text is called), `takes_answer`, `takes_file`: its options.
+    `private`: only the person needs to see what comes of it."""
 
     name: str
     do: Do
-    takes_text: bool = False
+    takes_text: str = ""
     takes_answer: bool = False
     takes_file: bool = False
     private: bool = False
@@ -164,6 +167,37 @@ async def examples(desk: Desk, request: Request) -> None:
     await desk.say(request.place, said.words, said.buttons)
 
 
+async def retrain(desk: Desk, request: Request) -> None:
+    """What comes of it answers everybody, so that the bot's own admins decide."""
+    incoming = request.heard.incoming
+    _require_owner(desk, incoming)
+    here = community(incoming.address, incoming.server_id)
+    by = incoming.sender.name
+    await desk.training().begin(
+        here, request.place, desk.say, by=by, note=request.argument[:NOTE_LENGTH], language=request.language
+    )
+
+
+async def adapters(desk: Desk, request: Request) -> None:
+    """`/adapters` lists them, `/adapters use NAME` chooses one, `/adapters back` takes the choice back."""
+    verb, _, name = request.argument.partition(" ")
+    verb, by = verb.lower(), request.heard.incoming.sender.name
+    if verb in ("use", "back"):
+        _require_owner(desk, request.heard.incoming)
+    if verb == "use" and name.strip():
+        said = await desk.training().use(name.strip(), by, request.language)
+    elif verb == "back":
+        said = await desk.training().back(by, request.language)
+    else:
+        said = await desk.training().overview(request.language)
+    await desk.say(request.place, said)
+
+
+def _require_owner(desk: Desk, incoming: Incoming) -> None:
+    if not desk.turns.access.is_admin(incoming.address, incoming.sender):
+        raise NotAllowed(text("owners-only"))
+
+
 async def forget(desk: Desk, request: Request) -> None:
     """Asks first; the button carries whose it is."""
     person = request.heard.incoming.sender.platform_id
@@ -199,14 +233,16 @@ async def status(desk: Desk, request: Request) -> None:
 COMMANDS = {
     command.name: command
     for command in (
-        Command("ask", ask, takes_text=True, takes_file=True),
-        Command("describe", describe, takes_text=True, takes_file=True),
+        Command("ask", ask, takes_text="question", takes_file=True),
+        Command("describe", describe, takes_text="question", takes_file=True),
         Command("transcribe", transcribe, takes_file=True),
         Command("reset", reset),
         Command("regenerate", regenerate),
         Command("stop", stop),
-        Command("teach", teach, takes_text=True, takes_answer=True, takes_file=True, private=True),
+        Command("teach", teach, takes_text="question", takes_answer=True, takes_file=True, private=True),
         Command("examples", examples, private=True),
+        Command("retrain", retrain, takes_text="note"),
+        Command("adapters", adapters, takes_text="adapter", private=True),
         Command("settings", settings, private=True),
         Command("privacy", privacy, private=True),
         Command("forget", forget, private=True),

@@ -15,9 +15,10 @@ from bot.chat.base import Address, Incoming, RunningTurn, Sender
 from bot.chat.ended import EndedTurn
 from bot.chat.place import Button, Flooded, Hiccup, Place, PlaceError, Shut
 from bot.commands import COMMANDS, MAX_MEMORY, Request
-from bot.errors import JnanaError, NotAnswered, NotWelcome, TurnError
+from bot.errors import JnanaError, NotAnswered, NotTrained, NotWelcome, TurnError
 from bot.privacy import Privacy
 from bot.reply import INLINE_WAIT, Reply
+from bot.retraining import Retrainings
 from bot.running import LiveTurn
 from bot.store import Store
 from bot.store.records import TurnPlace
@@ -68,12 +69,21 @@ class Desk:
     name = "Jñāna"
 
     def __init__(
-        self, turns: Turns, store: Store, privacy: Privacy, personas: Mapping[str, str], model: Callable[[], str], version: str
+        self,
+        turns: Turns,
+        store: Store,
+        privacy: Privacy,
+        personas: Mapping[str, str],
+        model: Callable[[], str],
+        version: str,
+        retrainings: Retrainings | None = None,
     ) -> None:
+        """`retrainings`: None where nothing can be trained."""
         self.turns = turns
         self.store = store
         self.privacy = privacy
         self.teaching = Teaching(store)
+        self.retrainings = retrainings
         self._personas = personas
         self._model = model
         self._version = version
@@ -109,6 +119,8 @@ class Desk:
         try:
             if verb in OF_A_PERSON:
                 return await self._press_own(verb, rest, presser, language)
+            if verb.startswith("retrain-"):
+                return await self._press_retraining(verb, rest, presser, language)
             if verb.startswith("example-"):
                 return await self._press_example(verb, rest, presser, language)
             if not rest.isdecimal():
@@ -158,6 +170,8 @@ class Desk:
         """Show what a restart or a broken connection left unshown. Whenever a platform is connected."""
         async with self._resuming:
             await self._resume(platform, make_place)
+            if self.retrainings is not None:
+                await self.retrainings.resume(platform, make_place, self.say)
 
     async def _resume(self, platform: str, make_place: MakePlace) -> None:
         self._closed |= {(platform, chat_id) for chat_id in await self.store.closed_chats(platform)}
@@ -254,6 +268,12 @@ class Desk:
     def is_admin(self, heard: Heard) -> bool:
         return heard.chat_admin or self.turns.access.is_admin(heard.incoming.address, heard.incoming.sender)
 
+    def training(self) -> Retrainings:
+        """Raises NotTrained where nothing can be trained."""
+        if self.retrainings is None:
+            raise NotTrained(text("retrain-not-here"))
+        return self.retrainings
+
     def choices(self) -> dict[str, list[str]]:
         """What can be set, and to what."""
         memory = [str(number) for number in range(MAX_MEMORY + 1)]
@@ -301,12 +321,21 @@ class Desk:
         platform = presser.address.platform
         if verb == "forget":
             await self.turns.stop_all((platform, person))
+            saw = await self.retrainings.saw(platform, person) if self.retrainings is not None else []
             said = say(language, "forget-done", turns=await self.privacy.forget(platform, person))
+            if saw:
+                said += f"\n\n{say(language, 'forget-adapters', names=', '.join(saw))}"
         elif verb == "keep":
             said = say(language, "forget-not")
         else:
             said = await self.teaching.allow(platform, presser.sender, verb == "teaching-yes", language)
         return Pressed(instead=Said(said))
+
+    async def _press_retraining(self, verb: str, run: str, presser: Presser, language: str) -> Pressed:
+        """What answers everybody is decided by the bot's own admins."""
+        if not self.turns.access.is_admin(presser.address, presser.sender) or not run.isdecimal():
+            return Pressed(say(language, "owners-only"))
+        return Pressed(instead=await self.training().press(verb, int(run), presser.sender.name, language))
 
     async def _press_example(self, verb: str, example: str, presser: Presser, language: str) -> Pressed:
         if not self._may(presser) or not example.isdecimal():

@@ -90,6 +90,12 @@ class WrongExample(TurnError):
     code = "wrong_example"
 
 
+class NotTrained(TurnError):
+    """There is nothing to train on, or nothing that trains."""
+
+    code = "not_trained"
+
+
 class TextTooLong(TurnError):
     code = "text_too_long"
 

@@ -27,6 +27,8 @@ SILENCE_TIMEOUT = 120.0
 """Seconds without a byte of a stream until the worker counts as lost; ours sends a comment every 10 s."""
 HEALTH_TIMEOUT = 5.0
 """Seconds for small requests (health, models, tokenize)."""
+ADAPTER_TIMEOUT = 120.0
+"""Seconds for an adapter to be checked and loaded beside answers that go on."""
 UNREACHABLE_PATIENCE = 180.0
 """Seconds to wait for somebody to listen: a worker that crashed is started again and imports torch meanwhile."""
 BUSY_TRIES = 4
@@ -51,6 +53,14 @@ class ModelInfo:
     model: str
     context_length: int
     picture_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """Names of the one that answers, and of all that there are."""
+
+    default: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +179,24 @@ class ModelClient:
                 self._counts = False
                 log.info("the model server does not count tokens, they are estimated")
         return [estimate_tokens(text) for text in texts]
+
+    async def adapters(self) -> Adapters:
+        """Which there are, and which one answers. Raises WorkerRefused: it is no server of ours."""
+        info = await self.info()
+        page = await self._patiently(lambda: self._api.models.list(timeout=HEALTH_TIMEOUT), resend=True)
+        named = {model.id: str((model.model_extra or {}).get("adapter", "")) for model in page.data}
+        default = named.pop(info.model, "")
+        if not default:
+            raise WorkerRefused("this server has no adapters")
+        return Adapters(default, tuple(named.values()))
+
+    async def use_adapter(self, name: str) -> None:
+        """Answer with it from now on. Raises WorkerRefused: it is not there, or does not fit."""
+        await self._patiently(
+            lambda: self._api.put(
+                "/adapters/default", body={"name": name}, cast_to=object, options={"timeout": ADAPTER_TIMEOUT}
+            )
+        )
 
     async def transcribe(self, path: Path, mime: str, *, request_id: str) -> Heard:
         """What is said in a sound file. However long it takes: the caller has a timeout."""

@@ -282,6 +282,7 @@ def retrain(
     run: RunOption,
     model: Annotated[str | None, typer.Option(help="Preset of `jnana models` (MODEL_PRESET).")] = None,
     adapter: Annotated[str | None, typer.Option(help="Name or folder of the one to start from; else the one in use.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder of the pictures; the lessons' own if left out.")] = None,
     changes: Changes = None,
 ) -> None:
     """A new adapter out of what people taught, on top of the one in use, and whether it is better."""
@@ -291,12 +292,14 @@ def retrain(
         from training.retrain.run import Retraining
         from training.retrain.run import retrain as train_again  # imports torch
         from training.retrain.verdict import shown
+        from training.runs import end_with_parent
 
         settings = settings_or_exit(MODEL_PRESET=model)
         start = adapter_of(adapter, settings.preset)
         if start is None:
             raise TrainingError(f"{settings.preset} has no adapter to go on from: train one first (docs/training.md).")
-        asked = Retraining(lessons, get_preset(settings.preset), start, run, changes or [])
+        end_with_parent()
+        asked = Retraining(lessons, get_preset(settings.preset), start, run, images, changes or [])
         made, verdict = train_again(asked, settings)
         if verdict is None:
             raise typer.Exit(INTERRUPTED)

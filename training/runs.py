@@ -15,8 +15,10 @@ import json
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,6 +45,9 @@ CONFIG, INFO, METRICS, CHECKPOINTS, ARTEFACT, LOCK = (
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "safetensors", "numpy")
 """Whose versions can change what a run computes."""
+
+PARENT_POLL_SECONDS = 1.0
+"""Between two looks at whether the parent still lives."""
 
 LOCK_SECONDS = 1.0
 """How long a writer tries for the lock: `RunFolder.is_running` holds it for an instant."""
@@ -308,6 +313,21 @@ def claimed(folder: Path) -> Iterator[TextIO]:
         lock = _lock(folder)
     with lock:
         yield lock
+
+
+def end_with_parent() -> None:
+    """Stop as after Ctrl-C when the process that started this one is gone: JNANA_PARENT_PID is its id. Nobody would hear how
+    the run ends, and the next one would find its folder in use."""
+    parent = os.environ.get("JNANA_PARENT_PID", "")
+    if not parent.isdecimal():
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(PARENT_POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _lock(folder: Path) -> TextIO:

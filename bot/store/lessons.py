@@ -115,10 +115,18 @@ class LessonStore:
         query = _whole().where(Example.community == community, Example.state != DROPPED, _allowed()).order_by(Example.id)
         return [self._example(row) for row in session.scalars(query)]
 
+    @reads
+    def examples_of(self, session: Session, platform: str, platform_id: str) -> set[int]:
+        """Ids of examples that a person gave, or whose question is theirs."""
+        taught = and_(Teacher.platform == platform, Teacher.platform_id == platform_id)
+        asked = and_(Asker.platform == platform, Asker.platform_id == platform_id)
+        return set(session.scalars(_joined(select(Example.id)).where(or_(taught, asked))))
+
     def _example(self, row: Example) -> StoredExample:
         return StoredExample(
             example_id=row.id,
             conversation_id=row.turn.conversation_id if row.turn else None,
+            teacher_id=row.person_id,
             teacher=row.person.name,
             question=row.question,
             answer=row.answer,

@@ -106,6 +106,7 @@ class StoredExample:
 
     example_id: int
     conversation_id: int | None
+    teacher_id: int
     teacher: str
     question: str
     answer: str
@@ -119,6 +120,26 @@ class Lessons:
     usable: int
     waiting: int
     new: int
+
+
+RunState = Literal["queued", "running", "judged", "told", "failed", "cancelled", "used", "dropped"]
+"""judged: it has a verdict that nobody was told; told: an admin is to decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A retraining. `message_id`: of the message that shows how far it is; `by`: who wanted it, by name."""
+
+    run_id: int
+    state: RunState
+    community: str
+    address: Address
+    message_id: str
+    by: str
+    note: str
+    language: str
+    examples: tuple[int, ...]
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

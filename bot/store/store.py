@@ -21,6 +21,7 @@ from bot.store.migrate import require_current
 from bot.store.people import People, person_row
 from bot.store.records import AnswerRecord, StoredTurn, StoredVoice
 from bot.store.replies import Replies
+from bot.store.runs import RunStore
 from bot.store.tables import Answer, Attachment, Conversation, Feedback, Transcript, Turn, now
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ TITLE_LENGTH = 60
 UNFINISHED = ("received", "running")
 
 
-class Store(HistoryReads, Replies, LessonStore, People):
+class Store(HistoryReads, Replies, LessonStore, RunStore, People):
     """The database and the folder of attachments. Methods raise `bot.errors.StoreError` when these fail."""
 
     def __init__(self, database: Database, files: AttachmentFiles) -> None:

@@ -258,6 +258,20 @@ class Run(Base):
     finished_at: Mapped[datetime | None]
 
 
+class AdapterUse(Base):
+    """Somebody decided which adapter answers."""
+
+    __tablename__ = "adapter_uses"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    # The one that answered before.
+    previous: Mapped[str] = mapped_column(String(64))
+    by: Mapped[str] = mapped_column(String(255))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class Adapter(Base):
     """A trained adapter (LoRA weights + projector + card) that the worker can load."""
 

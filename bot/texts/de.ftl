@@ -22,6 +22,12 @@ button-teaching-no = Nein
 button-example-keep = ✓ Behalten
 button-example-drop = ✗ Verwerfen
 button-example-next = → Weiter
+button-retrain-cancel = ■ Abbrechen
+button-retrain-blind-a = A
+button-retrain-blind-b = B
+button-retrain-blind-same = Kein Unterschied
+button-retrain-use = Den neuen nehmen
+button-retrain-drop = Den alten behalten
 
 ## Was ein gedrückter Knopf sagt
 
@@ -40,6 +46,7 @@ teaching-unused = (Es wird nicht zum Training benutzt: du hast das nicht erlaubt
 teaching-allowed = Danke. Was du mir beibringst, und Fragen von dir, die andere berichtigen, dürfen zum Training benutzt werden. /privacy nimmt das zurück.
 teaching-forbidden = Was du mir beibringst, wird nicht zum Training benutzt. /privacy ändert das.
 admins-only = Das können nur Admins.
+owners-only = Das können nur die Admins dieses Bots (ADMINS in seinen Einstellungen).
 
 ## Befehle: was sie tun, wie die Plattform sie auflistet
 
@@ -51,6 +58,8 @@ command-regenerate = Die letzte Frage noch einmal beantworten
 command-stop = Die Antwort abbrechen, die gerade geschrieben wird
 command-teach = Bring mir etwas bei: eine Frage und die Antwort darauf, gern mit einem Bild
 command-examples = Für Admins: durchsehen, was man mir beigebracht hat
+command-retrain = Für Admins: mich mit dem trainieren, was man mir hier beigebracht hat
+command-adapters = Welche Adapter ich habe; für Admins: use NAME oder back
 command-settings = Sprache, Gedächtnis und Persona
 command-privacy = Was ich aufbewahre und wo
 command-forget = Alles löschen, was ich über dich aufbewahre
@@ -59,6 +68,8 @@ command-help = Was ich kann
 command-status = Wie es mir geht
 option-question = Deine Frage
 option-answer = Was ich antworten soll
+option-note = Eine Notiz dazu
+option-adapter = use NAME oder back
 option-file = Ein Bild, eine Aufnahme oder eine Textdatei
 option-language = Die Sprache, in der ich Nachrichten wie diese schreibe
 option-memory = An wie viele frühere Fragen ich mich erinnere
@@ -100,6 +111,36 @@ example-from = **{ $number }**, von { $name }{ $pictures ->
     [one] , mit einem Bild
    *[other] , mit { $pictures } Bildern
 }:
+retrain-nothing = Hier gibt es nichts zu lernen: niemand hat mir etwas beigebracht, mit dem ich trainiert werden darf. /examples zählt es.
+retrain-not-here = Hier kann nichts trainiert werden.
+retrain-queued = **Training { $number }**: { $examples } Beispiele. Ein anderes läuft noch; dieses kommt als nächstes.
+retrain-preparing = **Training { $number }**: { $examples } Beispiele. Ich bereite sie vor.
+retrain-progress = **Training { $number }** { $bar } { $percent } %, Verlust { $loss }{ $minutes ->
+    [-1] {""}
+   *[other] , noch etwa { $minutes } min
+}
+retrain-judging = **Training { $number }**: fertig trainiert. Ich vergleiche es mit dem, was jetzt antwortet.
+retrain-not-offered = **Training { $number }** ist fertig, und ich biete es nicht an: was mit ✗ markiert ist, wurde schlechter, als es darf.
+retrain-blind = **Training { $number }** ist fertig und in allem besser, was gemessen wird. Welche Antworten gefallen dir mehr? Eine Seite ist die neue; die Fragen wurden zurückgehalten.
+retrain-revealed = { $new } ist der neue; { $liked ->
+    [new] er hat dir besser gefallen.
+    [old] der alte hat dir besser gefallen.
+   *[same] du hast keinen Unterschied gesehen.
+} Gemessen vorher → jetzt:
+retrain-decided = Das ist schon entschieden.
+retrain-dropped = Ich antworte wie bisher. Training { $number } wird nicht benutzt.
+retrain-cancelled = Training { $number } wurde abgebrochen.
+retrain-failed = Training { $number } ist gescheitert: { $reason }
+measure-held-out = Verlust bei dem, was zurückgehalten wurde
+measure-shapes = Fragen zu Formen
+measure-drawings = richtig benannte Zeichnungen
+measure-chat = Verlust im Gespräch ohne Bilder
+adapters = **Adapter** (← antwortet jetzt):
+adapters-none = Der Modellserver kennt keine Adapter.
+adapter-used = Ab der nächsten Nachricht antworte ich mit { $name }. /adapters back nimmt das zurück.
+adapter-unknown = Einen Adapter { $name } gibt es nicht: es gibt { $names }.
+adapter-no-way-back = Ich kenne keinen Adapter vor { $name }.
+forget-adapters = Diese Adapter haben aus etwas von dir gelernt und können es nicht verlernen: { $names }. Ein Admin kann aufhören, sie zu benutzen.
 privacy = **Was ich aufbewahre**, auf dem Rechner der Person, die mich betreibt, und nirgends sonst: deinen Namen und deine ID auf dieser Plattform, die Nachrichten, die du mir schickst, mit ihren Bildern, Aufnahmen und Transkripten, meine Antworten, deine Bewertungen, besseren Antworten und Beispiele, deine Einstellungen.
 
     Nachrichten, die nicht an mich gerichtet sind, bewahre ich nicht auf. Bilder und Aufnahmen verlieren bei der Ankunft ihre Metadaten (Ort, Kamera). Mit dem, was du mir beibringst (bessere Antworten, Beispiele), werde ich nur trainiert, wenn du es sagst, und mit sonst nichts.

@@ -24,6 +24,12 @@ button-teaching-no = No
 button-example-keep = ✓ Keep
 button-example-drop = ✗ Drop
 button-example-next = → Next
+button-retrain-cancel = ■ Cancel
+button-retrain-blind-a = A
+button-retrain-blind-b = B
+button-retrain-blind-same = No difference
+button-retrain-use = Use the new one
+button-retrain-drop = Keep the old one
 
 ## What a pressed button says
 
@@ -42,6 +48,7 @@ teaching-unused = (It is not used for training: you did not allow that. /privacy
 teaching-allowed = Thank you. What you teach me, and your questions that others correct, may be used to train me. /privacy takes that back.
 teaching-forbidden = What you teach me is not used for training. /privacy changes that.
 admins-only = Only admins can do that.
+owners-only = Only the admins of this bot (ADMINS in its settings) can do that.
 
 ## Commands: what they do, as the platform lists them
 
@@ -53,6 +60,8 @@ command-regenerate = Answer the last question again
 command-stop = Stop the answer that is being written
 command-teach = Teach me: a question and the answer to it, with a picture if you like
 command-examples = For admins: look through what people taught me
+command-retrain = For admins: train me on what people taught here
+command-adapters = Which adapters I have; for admins: use NAME, or back
 command-settings = Language, memory and persona
 command-privacy = What I keep and where
 command-forget = Delete everything that I keep about you
@@ -61,6 +70,8 @@ command-help = What I can do
 command-status = How I am
 option-question = Your question
 option-answer = What I should answer
+option-note = A note for the record
+option-adapter = use NAME, or back
 option-file = A picture, a recording or a text file
 option-language = The language I use for messages like this one
 option-memory = How many earlier questions I remember
@@ -102,6 +113,36 @@ example-from = **{ $number }**, from { $name }{ $pictures ->
     [one] , with a picture
    *[other] , with { $pictures } pictures
 }:
+retrain-nothing = There is nothing to learn from here: nobody has taught me anything that I may be trained on. /examples counts it.
+retrain-not-here = Nothing can be trained here.
+retrain-queued = **Retraining { $number }**: { $examples } examples. Another one is under way; this one is next.
+retrain-preparing = **Retraining { $number }**: { $examples } examples. I am preparing them.
+retrain-progress = **Retraining { $number }** { $bar } { $percent } %, loss { $loss }{ $minutes ->
+    [-1] {""}
+   *[other] , about { $minutes } min left
+}
+retrain-judging = **Retraining { $number }**: trained. I am comparing it with the one in use.
+retrain-not-offered = **Retraining { $number }** is done, and I do not offer it: what is marked ✗ got worse than it may.
+retrain-blind = **Retraining { $number }** is done and better by every measure. Which answers do you like more? One side is the new one; the questions were held out.
+retrain-revealed = { $new } is the new one; { $liked ->
+    [new] you liked it more.
+    [old] you liked the old one more.
+   *[same] you saw no difference.
+} Measured before → now:
+retrain-decided = That was decided already.
+retrain-dropped = I answer as before. Retraining { $number } is not used.
+retrain-cancelled = Retraining { $number } was cancelled.
+retrain-failed = Retraining { $number } failed: { $reason }
+measure-held-out = loss on what was held out
+measure-shapes = questions about shapes
+measure-drawings = drawings named right
+measure-chat = loss in plain chat
+adapters = **Adapters** (← answers now):
+adapters-none = The model server knows no adapters.
+adapter-used = From the next message on I answer with { $name }. /adapters back takes that back.
+adapter-unknown = There is no adapter { $name }: there are { $names }.
+adapter-no-way-back = I know no adapter before { $name }.
+forget-adapters = These adapters learnt from something of yours, and cannot unlearn it: { $names }. An admin can stop using them.
 privacy = **What I keep**, on the machine of the person who runs me and nowhere else: your name and id on this platform, the messages you send to me with their pictures, recordings and transcripts, my answers, your ratings, better answers and examples, your settings.
 
     I do not keep messages that are not for me. Pictures and recordings lose their metadata (place, camera) when they arrive. I am trained on what you teach me (better answers, examples) only if you say so, and on nothing else.

@@ -22,6 +22,12 @@ button-teaching-no = No
 button-example-keep = ✓ Conservar
 button-example-drop = ✗ Descartar
 button-example-next = → Siguiente
+button-retrain-cancel = ■ Cancelar
+button-retrain-blind-a = A
+button-retrain-blind-b = B
+button-retrain-blind-same = Ninguna diferencia
+button-retrain-use = Usar el nuevo
+button-retrain-drop = Quedarse con el viejo
 
 ## Lo que dice un botón pulsado
 
@@ -40,6 +46,7 @@ teaching-unused = (No se usa para entrenar: no lo has permitido. /privacy lo cam
 teaching-allowed = Gracias. Lo que me enseñas, y las preguntas tuyas que otros corrijan, se puede usar para entrenarme. /privacy lo retira.
 teaching-forbidden = Lo que me enseñas no se usa para entrenar. /privacy lo cambia.
 admins-only = Solo los administradores pueden hacer eso.
+owners-only = Solo los administradores de este bot (ADMINS en sus ajustes) pueden hacer eso.
 
 ## Comandos: lo que hacen, tal como los muestra la plataforma
 
@@ -51,6 +58,8 @@ command-regenerate = Responder otra vez a la última pregunta
 command-stop = Parar la respuesta que se está escribiendo
 command-teach = Enséñame: una pregunta y su respuesta, con una imagen si quieres
 command-examples = Para administradores: revisar lo que me han enseñado
+command-retrain = Para administradores: entrenarme con lo que me han enseñado aquí
+command-adapters = Qué adaptadores tengo; para administradores: use NOMBRE, o back
 command-settings = Idioma, memoria y personalidad
 command-privacy = Qué guardo y dónde
 command-forget = Borrar todo lo que guardo sobre ti
@@ -59,6 +68,8 @@ command-help = Qué sé hacer
 command-status = Cómo estoy
 option-question = Tu pregunta
 option-answer = Lo que debo responder
+option-note = Una nota para el registro
+option-adapter = use NOMBRE, o back
 option-file = Una imagen, una grabación o un archivo de texto
 option-language = El idioma que uso en mensajes como este
 option-memory = Cuántas preguntas anteriores recuerdo
@@ -100,6 +111,36 @@ example-from = **{ $number }**, de { $name }{ $pictures ->
     [one] , con una imagen
    *[other] , con { $pictures } imágenes
 }:
+retrain-nothing = Aquí no hay nada de lo que aprender: nadie me ha enseñado algo con lo que se me pueda entrenar. /examples lo cuenta.
+retrain-not-here = Aquí no se puede entrenar nada.
+retrain-queued = **Entrenamiento { $number }**: { $examples } ejemplos. Hay otro en marcha; este es el siguiente.
+retrain-preparing = **Entrenamiento { $number }**: { $examples } ejemplos. Los estoy preparando.
+retrain-progress = **Entrenamiento { $number }** { $bar } { $percent } %, pérdida { $loss }{ $minutes ->
+    [-1] {""}
+   *[other] , quedan unos { $minutes } min
+}
+retrain-judging = **Entrenamiento { $number }**: entrenado. Lo comparo con el que está en uso.
+retrain-not-offered = **Entrenamiento { $number }** ha terminado, y no lo ofrezco: lo marcado con ✗ empeoró más de lo permitido.
+retrain-blind = **Entrenamiento { $number }** ha terminado y es mejor en todo lo que se mide. ¿Qué respuestas te gustan más? Un lado es el nuevo; las preguntas se habían apartado.
+retrain-revealed = { $new } es el nuevo; { $liked ->
+    [new] te gustó más.
+    [old] te gustó más el viejo.
+   *[same] no viste diferencia.
+} Medido antes → ahora:
+retrain-decided = Eso ya está decidido.
+retrain-dropped = Respondo como antes. El entrenamiento { $number } no se usa.
+retrain-cancelled = El entrenamiento { $number } se ha cancelado.
+retrain-failed = El entrenamiento { $number } ha fallado: { $reason }
+measure-held-out = pérdida en lo apartado
+measure-shapes = preguntas sobre formas
+measure-drawings = dibujos bien nombrados
+measure-chat = pérdida en la charla sin imágenes
+adapters = **Adaptadores** (← responde ahora):
+adapters-none = El servidor del modelo no conoce adaptadores.
+adapter-used = Desde el próximo mensaje respondo con { $name }. /adapters back lo deshace.
+adapter-unknown = No hay ningún adaptador { $name }: hay { $names }.
+adapter-no-way-back = No conozco ningún adaptador anterior a { $name }.
+forget-adapters = Estos adaptadores aprendieron de algo tuyo y no pueden olvidarlo: { $names }. Un administrador puede dejar de usarlos.
 privacy = **Lo que guardo**, en el equipo de la persona que me mantiene y en ningún otro sitio: tu nombre y tu identificador en esta plataforma, los mensajes que me envías con sus imágenes, grabaciones y transcripciones, mis respuestas, tus valoraciones, respuestas mejores y ejemplos, tus ajustes.
 
     No guardo los mensajes que no son para mí. Las imágenes y grabaciones pierden sus metadatos (lugar, cámara) al llegar. Solo me entrenan con lo que me enseñas (respuestas mejores, ejemplos) si tú lo dices, y con nada más.

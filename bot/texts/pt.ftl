@@ -22,6 +22,12 @@ button-teaching-no = Não
 button-example-keep = ✓ Manter
 button-example-drop = ✗ Descartar
 button-example-next = → Próximo
+button-retrain-cancel = ■ Cancelar
+button-retrain-blind-a = A
+button-retrain-blind-b = B
+button-retrain-blind-same = Nenhuma diferença
+button-retrain-use = Usar o novo
+button-retrain-drop = Manter o antigo
 
 ## O que diz um botão clicado
 
@@ -40,6 +46,7 @@ teaching-unused = (Não é usado para treino: você não permitiu. /privacy muda
 teaching-allowed = Obrigado. O que você me ensina, e as suas perguntas que outros corrigem, pode ser usado para me treinar. /privacy retira isso.
 teaching-forbidden = O que você me ensina não é usado para treino. /privacy muda isso.
 admins-only = Só administradores podem fazer isso.
+owners-only = Só os administradores deste bot (ADMINS nas configurações) podem fazer isso.
 
 ## Comandos: o que fazem, como a plataforma os lista
 
@@ -51,6 +58,8 @@ command-regenerate = Responder de novo à última pergunta
 command-stop = Parar a resposta que está sendo escrita
 command-teach = Ensine-me: uma pergunta e a resposta, com uma imagem se quiser
 command-examples = Para administradores: rever o que me ensinaram
+command-retrain = Para administradores: treinar-me com o que me ensinaram aqui
+command-adapters = Quais adaptadores tenho; para administradores: use NOME, ou back
 command-settings = Idioma, memória e persona
 command-privacy = O que eu guardo e onde
 command-forget = Apagar tudo o que guardo sobre você
@@ -59,6 +68,8 @@ command-help = O que eu sei fazer
 command-status = Como eu estou
 option-question = Sua pergunta
 option-answer = O que devo responder
+option-note = Uma nota para o registro
+option-adapter = use NOME, ou back
 option-file = Uma imagem, uma gravação ou um arquivo de texto
 option-language = O idioma que uso em mensagens como esta
 option-memory = De quantas perguntas anteriores eu me lembro
@@ -100,6 +111,36 @@ example-from = **{ $number }**, de { $name }{ $pictures ->
     [one] , com uma imagem
    *[other] , com { $pictures } imagens
 }:
+retrain-nothing = Não há nada para aprender aqui: ninguém me ensinou algo com que eu possa ser treinado. /examples conta isso.
+retrain-not-here = Nada pode ser treinado aqui.
+retrain-queued = **Treino { $number }**: { $examples } exemplos. Outro está em andamento; este é o próximo.
+retrain-preparing = **Treino { $number }**: { $examples } exemplos. Estou preparando-os.
+retrain-progress = **Treino { $number }** { $bar } { $percent } %, perda { $loss }{ $minutes ->
+    [-1] {""}
+   *[other] , faltam cerca de { $minutes } min
+}
+retrain-judging = **Treino { $number }**: treinado. Estou comparando com o que está em uso.
+retrain-not-offered = **Treino { $number }** terminou, e eu não o ofereço: o que está marcado com ✗ piorou mais do que pode.
+retrain-blind = **Treino { $number }** terminou e é melhor em tudo o que se mede. De quais respostas você gosta mais? Um lado é o novo; as perguntas foram separadas antes.
+retrain-revealed = { $new } é o novo; { $liked ->
+    [new] você gostou mais dele.
+    [old] você gostou mais do antigo.
+   *[same] você não viu diferença.
+} Medido antes → agora:
+retrain-decided = Isso já foi decidido.
+retrain-dropped = Respondo como antes. O treino { $number } não é usado.
+retrain-cancelled = O treino { $number } foi cancelado.
+retrain-failed = O treino { $number } falhou: { $reason }
+measure-held-out = perda no que foi separado
+measure-shapes = perguntas sobre formas
+measure-drawings = desenhos nomeados certo
+measure-chat = perda na conversa sem imagens
+adapters = **Adaptadores** (← responde agora):
+adapters-none = O servidor do modelo não conhece adaptadores.
+adapter-used = A partir da próxima mensagem respondo com { $name }. /adapters back desfaz isso.
+adapter-unknown = Não há adaptador { $name }: há { $names }.
+adapter-no-way-back = Não conheço nenhum adaptador anterior a { $name }.
+forget-adapters = Estes adaptadores aprenderam com algo seu e não podem desaprender: { $names }. Um administrador pode deixar de usá-los.
 privacy = **O que eu guardo**, no computador da pessoa que me mantém e em nenhum outro lugar: seu nome e seu ID nesta plataforma, as mensagens que você me envia com suas imagens, gravações e transcrições, minhas respostas, suas avaliações, respostas melhores e exemplos, suas configurações.
 
     Não guardo mensagens que não são para mim. Imagens e gravações perdem os metadados (lugar, câmera) quando chegam. Só me treinam com o que você me ensina (respostas melhores, exemplos) se você disser que sim, e com nada além disso.

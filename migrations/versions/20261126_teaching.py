@@ -1,4 +1,4 @@
-"""Teaching: who allows it, and the examples that people gave."""
+"""Teaching: who allows it, the examples that people gave, and who decided which adapter answers."""
 
 from __future__ import annotations
 
@@ -43,9 +43,22 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_example_pictures_example_id"), "example_pictures", ["example_id"])
     op.create_index(op.f("ix_example_pictures_sha256"), "example_pictures", ["sha256"])
+    op.create_table(
+        "adapter_uses",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("previous", sa.String(length=64), nullable=False),
+        sa.Column("by", sa.String(length=255), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_adapter_uses_run_id"), ondelete="SET NULL"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_adapter_uses")),
+    )
+    op.create_index(op.f("ix_adapter_uses_run_id"), "adapter_uses", ["run_id"])
 
 
 def downgrade() -> None:
+    op.drop_table("adapter_uses")
     op.drop_table("example_pictures")
     op.drop_table("examples")
     op.drop_column("people", "teaches")

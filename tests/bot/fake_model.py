@@ -73,6 +73,8 @@ class FakeModel:
         self.plain = plain
         """Only what every OpenAI-compatible server has."""
         self.status: dict[str, Any] = {"status": "ready", "busy": False, "queue": 0, "preset": "fake", "device": "cpu"}
+        self.adapter, self.adapters = "", ["none"]
+        """Names of the one that answers and of those that there are; without the first, the server knows of none."""
         self.chats: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.recordings: list[bytes] = []
@@ -128,6 +130,7 @@ class FakeModel:
         if not self.plain:
             app.get("/health")(self._health)
             app.post("/tokenize")(self._tokenize)
+            app.put("/v1/adapters/default")(self._use)
         return app
 
     async def _health(self) -> dict[str, Any]:
@@ -137,7 +140,14 @@ class FakeModel:
         model: dict[str, Any] = {"id": "fake", "object": "model", "created": 0, "owned_by": "tests"}
         if not self.plain:
             model |= {"max_model_len": self.context_length, "image_tokens": self.picture_tokens}
-        return {"object": "list", "data": [model]}
+        if not self.adapter:
+            return {"object": "list", "data": [model]}
+        others = [model | {"id": f"fake/{name}", "adapter": name} for name in self.adapters]
+        return {"object": "list", "data": [model | {"adapter": self.adapter}, *others]}
+
+    async def _use(self, request: Request) -> dict[str, Any]:
+        self.adapter = (await request.json())["name"]
+        return {}
 
     async def _tokenize(self, request: Request) -> dict[str, Any]:
         """A word is a token."""

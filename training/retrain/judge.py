@@ -42,6 +42,8 @@ class Measured(BaseModel):
     after: float
     is_loss: bool
     """Lower is better, in nats a token; else it is a part of the questions, 0 to 1."""
+    worse: bool = False
+    """Beyond what is let through."""
 
 
 class SideBySide(BaseModel):
@@ -88,7 +90,9 @@ class Judge:
         if self._both[1].without_picture is None:  # else the base answers, as it always did
             said = [self._chat(question) for question in chat.QUESTIONS]
             measures.append(self._measured("plain chat", self._chat_loss, said, is_loss=True))
-        reasons = [reason for measure in measures if (reason := _worse(measure)) is not None]
+        found = [(measure, _worse(measure)) for measure in measures]
+        measures = [measure.model_copy(update={"worse": reason is not None}) for measure, reason in found]
+        reasons = [reason for _, reason in found if reason is not None]
         answers = [self._side_by_side(talk) for talk in questions.held_out[:SHOWN]]
         return Verdict(offered=not reasons, reasons=reasons, measures=measures, answers=answers)
 

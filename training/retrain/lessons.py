@@ -47,12 +47,14 @@ class Lessons:
     """Without a picture, where the adapter leaves such conversations to the base."""
 
 
-def make(folder: Path, to: Path, *, text_only: str) -> Lessons:
+def make(folder: Path, to: Path, *, images: Path | None = None, text_only: str) -> Lessons:
     """Split the lessons in `folder` into a data set in `to`. The same lessons give the same data set.
 
-    `text_only`: as an adapter's card has it. Raises Mistakes: bad records, each named; TrainingError: too few.
+    `images`: folder of the pictures, None: the same. `text_only`: as an adapter's card has it.
+
+    Raises Mistakes: bad records, each named; TrainingError: too few.
     """
-    records = _read(folder)
+    records = _read(folder, images or folder)
     learnable = [record for record in records if record.talk.images or text_only == "adapter"]
     single = list({record.identity: record for record in learnable}.values())  # the newest of doubles
     if len(single) < LEAST:
@@ -64,7 +66,9 @@ def make(folder: Path, to: Path, *, text_only: str) -> Lessons:
         write_whole(to / name, "".join(json.dumps(record.line, ensure_ascii=False) + "\n" for record in part))
     version = hashlib.sha256((sha256(to / TRAIN) + sha256(to / HELD_OUT)).encode()).hexdigest()[:16]
     doubles = len(learnable) - len(single)
-    return Lessons(to / TRAIN, to / HELD_OUT, folder, version, len(kept), len(held), doubles, len(records) - len(learnable))
+    return Lessons(
+        to / TRAIN, to / HELD_OUT, images or folder, version, len(kept), len(held), doubles, len(records) - len(learnable)
+    )
 
 
 def _too_few(there: int, unlearnable: int) -> str:
@@ -83,14 +87,14 @@ class _Lesson:
     group: str
 
 
-def _read(folder: Path) -> list[_Lesson]:
+def _read(folder: Path, images: Path) -> list[_Lesson]:
     file = folder / EXAMPLES
     if not file.is_file():
         raise TrainingError(f"There is no {EXAMPLES} in {folder}: it is no folder of lessons.")
     raw = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
     lessons: list[_Lesson] = []
     bad: list[str] = []
-    for value, talk in zip(raw, read_conversations(Files(format="llava", file=file)), strict=True):
+    for value, talk in zip(raw, read_conversations(Files(format="llava", file=file, images=images)), strict=True):
         if isinstance(talk, BadRecord) or (missing := [path for path in talk.images if not path.is_file()]):
             bad.append(str(talk) if isinstance(talk, BadRecord) else f"{talk.origin}: there is no picture {missing[0]}")
             continue

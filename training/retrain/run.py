@@ -49,6 +49,8 @@ class Retraining:
     preset: Preset
     start: Path
     folder: Path
+    images: Path | None = None
+    """Folder of the lessons' pictures; None: the lessons' own."""
     changes: Sequence[str] = ()
 
 
@@ -58,7 +60,7 @@ def retrain(asked: Retraining, settings: WorkerSettings) -> tuple[Lessons, Verdi
     Returns the data set, and the verdict, None if training was stopped. Raises TrainingError.
     """
     start = _start(asked.start)
-    lessons = make(asked.lessons, asked.folder / DATA, text_only=start.card.text_only)
+    lessons = make(asked.lessons, asked.folder / DATA, images=asked.images, text_only=start.card.text_only)
     keepsakes = unpack(asked.folder / DATA / "keepsakes")
     with progress() as bars:
         train_files = _as_served(asked, start, settings, lessons, keepsakes, bars)

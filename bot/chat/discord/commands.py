@@ -140,6 +140,13 @@ class Commands:
         if command.takes_answer:
             options = {name: _text(f"option-{name}") for name in ("question", "answer", "file")}
             return app_commands.describe(**options)(with_answer)
+
+        async def with_words(interaction: discord.Interaction[Any], words: str | None = None) -> None:
+            await run(name, interaction, words or "")
+
+        if command.takes_text and not command.takes_file:
+            described = app_commands.describe(words=_text(f"option-{command.takes_text}"))(with_words)
+            return app_commands.rename(words=command.takes_text)(described)
         if command.takes_text:
             return app_commands.describe(question=_text("option-question"), file=_text("option-file"))(with_text)
         return app_commands.describe(file=_text("option-file"))(with_file) if command.takes_file else plain

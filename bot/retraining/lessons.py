@@ -1,0 +1,36 @@
+"""What people taught, written out as `jnana train retrain` reads it (training/retrain/lessons.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from bot.memory import PICTURE_QUESTION
+from bot.store.records import StoredExample
+
+EXAMPLES = "examples.jsonl"
+MARK = "<image>"
+"""Where a picture stands in the format; in people's words it would count as one."""
+
+
+def write(examples: Sequence[StoredExample], folder: Path, attachments: Path) -> None:
+    """Blocking. Pictures stay where they are, and are named below `attachments`: so `/forget` has no copy to miss."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(_line(example, attachments), ensure_ascii=False) for example in examples]
+    (folder / EXAMPLES).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def _line(example: StoredExample, attachments: Path) -> dict[str, object]:
+    question = example.question.replace(MARK, "image").strip() or PICTURE_QUESTION
+    marks = f"{MARK}\n" * len(example.pictures)
+    pictures = [str(picture.path.relative_to(attachments)) for picture in example.pictures]
+    return {
+        "id": f"example-{example.example_id}",
+        "group": f"conversation-{example.conversation_id or 'none'}-person-{example.teacher_id}",
+        **({"image": pictures} if pictures else {}),
+        "conversations": [
+            {"from": "human", "value": marks + question},
+            {"from": "gpt", "value": example.answer.replace(MARK, "image")},
+        ],
+    }

@@ -1,0 +1,225 @@
+"""The process that trains: started, watched, stopped. The bot never imports what is inside (training/, model/)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import structlog
+
+from bot.settings import Settings
+from bot.supervisor import NOT_FOR_WORKER
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at how far a run is."""
+STOP_GRACE = 30.0
+"""Seconds from the wish to stop to the kill: a step ends and a checkpoint is written meanwhile."""
+LINE_BYTES = 2**20
+NICE = ("nice", "-n", "15")
+"""Whoever asks something comes first."""
+TRAIN = (sys.executable, "-m", "training.cli", "train", "retrain")
+ADOPT = (sys.executable, "-m", "model.cli", "adapters", "use")
+RUN, METRICS, VERDICT, ARTEFACT = "run.json", "metrics.jsonl", "verdict.json", "artefact"
+"""In the folder of a run (training/runs.py, training/retrain/run.py)."""
+CARD = "card.json"
+
+log = structlog.get_logger(__name__)
+
+
+class TrainerError(Exception):
+    """A run or a switch did not work. `sentence`: why, for admins."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; nothing yet while data is prepared. `loss` in nats a token, `seconds_left` as its pace has it."""
+
+    step: int = 0
+    total: int = 0
+    loss: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    name: str
+    before: float
+    after: float
+    is_loss: bool
+    worse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A held-out question, and what both say to it."""
+
+    question: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a run came to."""
+
+    offered: bool
+    measures: tuple[Measured, ...]
+    answers: tuple[Compared, ...]
+
+    @classmethod
+    def read(cls, folder: Path) -> Verdict | None:
+        """None: it was not judged yet. Blocking."""
+        try:
+            said: dict[str, Any] = json.loads((folder / VERDICT).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        measures = [{key: one[key] for key in Measured.__slots__} for one in said["measures"]]
+        answers = [{key: one[key] for key in Compared.__slots__} for one in said["answers"]]
+        return cls(bool(said["offered"]), tuple(Measured(**one) for one in measures), tuple(Compared(**one) for one in answers))
+
+
+Heard = Callable[[Progress], None]
+
+
+class Trainer(Protocol):
+    """What `Retrainings` needs; tests have one of their own."""
+
+    async def retrain(self, lessons: Path, folder: Path, heard: Heard) -> Verdict:
+        """Train and judge in `folder`, going on where it was. Cancelled, it stops at the next step. Raises TrainerError."""
+        ...
+
+    async def adopt(self, artefact: Path) -> str:
+        """Check an adapter, keep it and answer with it from now on; its name. Raises TrainerError."""
+        ...
+
+
+class ProcessTrainer:
+    """`jnana train retrain` and `jnana adapters use`, as processes of their own with the lowest priority."""
+
+    def __init__(self, settings: Settings, *, train: Sequence[str] = TRAIN, adopt: Sequence[str] = ADOPT) -> None:
+        self._settings = settings
+        self._train = (*(NICE if shutil.which(NICE[0]) else ()), *train)
+        self._adopt = tuple(adopt)
+
+    async def retrain(self, lessons: Path, folder: Path, heard: Heard) -> Verdict:
+        arguments = (str(lessons), "--to", str(folder), "--images", str(self._settings.attachments))
+        process = await self._start(*self._train, *arguments)
+        log.info("training started", pid=process.pid, folder=str(folder))
+        words = asyncio.create_task(_last_words(process))
+        watch = asyncio.create_task(_watch(folder, heard))
+        try:
+            code = await process.wait()
+        finally:
+            watch.cancel()
+            await _stop(process)
+            said = await words
+            await asyncio.gather(watch, return_exceptions=True)
+        verdict = await asyncio.to_thread(Verdict.read, folder)
+        if verdict is None:
+            log.warning("training failed", exit_code=code, reason=said)
+            raise TrainerError(said or f"The training ended with exit code {code}.")
+        return verdict
+
+    async def adopt(self, artefact: Path) -> str:
+        process = await self._start(*self._adopt, str(artefact))
+        said = await _last_words(process)
+        if await process.wait() != 0:
+            raise TrainerError(said or "The adapter was refused.")
+        card = await asyncio.to_thread((artefact / CARD).read_text, "utf-8")
+        return str(json.loads(card)["name"])
+
+    async def _start(self, *command: str) -> asyncio.subprocess.Process:
+        inherited = {name: value for name, value in os.environ.items() if name.upper() not in NOT_FOR_WORKER}
+        ours = {
+            "JNANA_HOME": str(self._settings.jnana_home),
+            "JNANA_PARENT_PID": str(os.getpid()),
+            "MODEL_PRESET": self._settings.model_preset,
+            "PYTHONUNBUFFERED": "1",
+        }
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env=inherited | ours,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the bot, which stops it in its own time
+            limit=LINE_BYTES,
+        )
+
+
+async def _last_words(process: asyncio.subprocess.Process) -> str:
+    """The last line that was meant for people."""
+    assert process.stderr is not None  # noqa: S101  # asked for above
+    last = ""
+    while line := await _line(process.stderr):
+        if words := line.decode(errors="replace").strip():
+            last = words
+    return last
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    while True:
+        with contextlib.suppress(ValueError):  # longer than LINE_BYTES; the reader drops it
+            return await stream.readline()
+
+
+async def _watch(folder: Path, heard: Heard) -> None:
+    before = Progress()
+    while True:
+        await asyncio.sleep(LOOK_EVERY)
+        now = await asyncio.to_thread(progress_of, folder)
+        if now != before:
+            before = now
+            heard(now)
+
+
+def progress_of(folder: Path) -> Progress:
+    """Of the run in `folder`. Blocking."""
+    try:
+        total = int(json.loads((folder / RUN).read_text("utf-8"))["total_steps"])
+        lines = (folder / METRICS).read_text("utf-8").splitlines()
+    except (OSError, ValueError, KeyError):
+        return Progress()
+    steps = [step for line in lines if (step := _step(line)) is not None]
+    if not steps:
+        return Progress(0, total)
+    recent = steps[-10:]
+    pace = sum(float(step["seconds"]) for step in recent) / len(recent)
+    done = int(steps[-1]["step"])
+    return Progress(done, total, float(steps[-1]["loss"]), pace * (total - done))
+
+
+def _step(line: str) -> dict[str, Any] | None:
+    """A line that is half written is none."""
+    try:
+        metric = json.loads(line)
+    except ValueError:
+        return None
+    return metric if isinstance(metric, dict) and metric.get("kind") == "step" else None
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGINT)
+        try:
+            async with asyncio.timeout(STOP_GRACE):
+                await process.wait()
+        except TimeoutError:
+            log.warning("training killed, it did not stop", pid=process.pid)
+            process.kill()
+            await process.wait()

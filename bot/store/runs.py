@@ -1,0 +1,106 @@
+"""Retrainings, and which adapter was chosen when by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bot.chat.base import Address
+from bot.store.database import Database, reads, writes
+from bot.store.records import RunState, StoredRun
+from bot.store.tables import AdapterUse, Run, now
+
+STAGE = "retrain"
+ENDED = ("failed", "cancelled", "used", "dropped")
+
+
+class RunStore:
+    """Part of `bot.store.Store`."""
+
+    database: Database
+
+    @writes
+    def add_run(
+        self,
+        session: Session,
+        preset: str,
+        community: str,
+        address: Address,
+        *,
+        by: str,
+        note: str,
+        language: str,
+        examples: Sequence[int],
+    ) -> StoredRun:
+        config = {
+            "community": community,
+            "platform": address.platform,
+            "chat": address.chat_id,
+            "thread": address.thread_id,
+            "message": "",
+            "by": by,
+            "note": note,
+            "language": language,
+            "examples": list(examples),
+        }
+        run = Run(stage=STAGE, preset=preset, state="queued", config=config)
+        session.add(run)
+        session.flush()
+        return _stored(run)
+
+    @writes
+    def set_run(
+        self, session: Session, run_id: int, state: RunState, *, message_id: str | None = None, failure: str = ""
+    ) -> None:
+        """`message_id`: of the message that shows it from now on; None: as before."""
+        run = session.get_one(Run, run_id)
+        run.state = state
+        run.config = {**run.config, **({} if message_id is None else {"message": message_id}), "failure": failure}
+        if state in ENDED:
+            run.finished_at = now()
+
+    @reads
+    def run(self, session: Session, run_id: int) -> StoredRun | None:
+        found = session.get(Run, run_id)
+        return None if found is None or found.stage != STAGE else _stored(found)
+
+    @reads
+    def runs(self, session: Session, states: Collection[RunState]) -> list[StoredRun]:
+        """Retrainings in these states, oldest first."""
+        query = select(Run).where(Run.stage == STAGE, Run.state.in_(states)).order_by(Run.id)
+        return [_stored(run) for run in session.scalars(query)]
+
+    @writes
+    def note_use(self, session: Session, name: str, previous: str, by: str, run_id: int | None = None) -> None:
+        """Somebody chose an adapter."""
+        session.add(AdapterUse(name=name, previous=previous, by=by[:255], run_id=run_id))
+
+    @reads
+    def previous_adapter(self, session: Session, name: str) -> str | None:
+        """What answered before this one was chosen last; None: nobody chose it here."""
+        query = select(AdapterUse.previous).where(AdapterUse.name == name).order_by(AdapterUse.id.desc()).limit(1)
+        return session.scalar(query)
+
+    @reads
+    def adapters_of(self, session: Session, run_ids: Collection[int]) -> list[str]:
+        """Names of the adapters that came of these retrainings and were chosen."""
+        query = select(AdapterUse.name).where(AdapterUse.run_id.in_(run_ids)).order_by(AdapterUse.id)
+        return list(dict.fromkeys(session.scalars(query)))
+
+
+def _stored(run: Run) -> StoredRun:
+    config = run.config
+    return StoredRun(
+        run_id=run.id,
+        state=run.state,  # type: ignore[arg-type]  # only RunStore writes it
+        community=config["community"],
+        address=Address(config["platform"], config["chat"], config["thread"]),
+        message_id=config["message"],
+        by=config["by"],
+        note=config["note"],
+        language=config["language"],
+        examples=tuple(config["examples"]),
+        failure=config.get("failure", ""),
+    )

@@ -1,0 +1,339 @@
+"""Admins retrain from chat: one at a time, watched, judged, decided, taken back; and nobody is forgotten only in part."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bot.chat.base import Sender
+from bot.desk import Desk
+from bot.personas import load_personas
+from bot.privacy import Privacy
+from bot.retraining import ProcessTrainer, Retrainings, TrainerError, retrainings
+from bot.retraining.trainer import Compared, Heard, Measured, Progress, Verdict, progress_of
+from bot.settings import Settings
+from bot.store import Store
+from bot.turn import Turns
+from bot.worker import ModelClient
+from tests.bot.fake_model import FakeModel
+from tests.bot.fake_place import FakePlace
+from tests.bot.room import ANN, BOB, Room
+from tests.bot.samples import encoded, photo
+from tests.bot.sending import file
+
+BOSS = Sender("9", "Boss", "en")
+PICTURE = encoded(photo(), "JPEG")
+BETTER = Verdict(
+    True,
+    (Measured("what was taught and held out", 2.5, 0.5, True, False), Measured("shapes", 0.9, 0.91, False, False)),
+    (Compared("Whose badge?", "A cat.", "The rowing club's."),),
+)
+WORSE = Verdict(False, (Measured("drawings", 0.4, 0.1, False, True),), ())
+
+
+class FakeTrainer:
+    """Trains when it is let."""
+
+    def __init__(self, model: FakeModel) -> None:
+        self._model = model
+        self.go = asyncio.Event()
+        self.running: list[Path] = []
+        self.most_at_once = self._at_once = 0
+        self.lessons: list[list[dict[str, Any]]] = []
+        self.verdict: Verdict | str = BETTER
+        self.heard: Heard | None = None
+
+    async def retrain(self, lessons: Path, folder: Path, heard: Heard) -> Verdict:
+        self.lessons.append([json.loads(line) for line in (lessons / "examples.jsonl").read_text().splitlines()])
+        self.running.append(folder)
+        self.heard = heard
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        try:
+            await self.go.wait()
+        finally:
+            self._at_once -= 1
+        if isinstance(self.verdict, str):
+            raise TrainerError(self.verdict)
+        (folder / "data").mkdir(parents=True)
+        (folder / "data" / "train.jsonl").write_text("people's words")
+        (folder / "artefact").mkdir()
+        write(self.verdict, folder)
+        return self.verdict
+
+    async def adopt(self, artefact: Path) -> str:
+        name = artefact.parent.name
+        self._model.adapters.append(name)
+        self._model.adapter = name
+        return name
+
+
+def write(verdict: Verdict, folder: Path) -> None:
+    said = {
+        "offered": verdict.offered,
+        "reasons": [],
+        "measures": [{key: getattr(one, key) for key in Measured.__slots__} for one in verdict.measures],
+        "answers": [{key: getattr(one, key) for key in Compared.__slots__} for one in verdict.answers],
+    }
+    (folder / "verdict.json").write_text(json.dumps(said))
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"admins": ("discord:person:9",)})
+
+
+@pytest.fixture
+def trainer(model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> FakeTrainer:
+    monkeypatch.setattr(retrainings, "EDIT_EVERY", 0.02)
+    model.adapter = "first"
+    model.adapters.append("first")
+    return FakeTrainer(model)
+
+
+def desk_of(turns: Turns, store: Store, settings: Settings, trainer: Any, client: ModelClient) -> Desk:
+    made = Retrainings(store, settings, trainer, client)
+    privacy = Privacy([made, store], settings.attachments)
+    return Desk(turns, store, privacy, load_personas(), lambda: "fake, ready", "1.0", made)
+
+
+@pytest.fixture
+async def desk(
+    turns: Turns, store: Store, settings: Settings, trainer: FakeTrainer, client: ModelClient
+) -> AsyncIterator[Desk]:
+    desk = desk_of(turns, store, settings, trainer, client)
+    yield desk
+    await desk.training().close()
+    await turns.drain(0)
+    await desk.close(5)
+
+
+async def teach(room: Room, count: int = 3, sender: Sender = ANN) -> None:
+    await room.press(f"teaching-yes:{sender.platform_id}", sender)
+    for number in range(count):
+        await room.command(f"teach Whose badge is {number}?\nThe club {number}.", sender, file("badge.jpg", PICTURE))
+
+
+async def press(room: Room, place: FakePlace, verb: str, sender: Sender = BOSS) -> str:
+    """What the message says afterwards, or what the person is told."""
+    pressed = await room.press(place.press(verb), sender)
+    if pressed.instead is None:
+        return pressed.toast
+    await place.edit(list(place.shown)[-1], pressed.instead.words, pressed.instead.buttons)
+    return pressed.instead.words
+
+
+async def begun(room: Room, trainer: FakeTrainer, note: str = "") -> FakePlace:
+    before = len(trainer.running)
+    place = await room.command(f"retrain {note}", BOSS)
+    async with asyncio.timeout(10):
+        while len(trainer.running) == before:  # noqa: ASYNC110  # it happens in a task of the desk
+            await asyncio.sleep(0.01)
+    return place
+
+
+async def test_from_the_command_to_the_new_adapter_and_back(room: Room, trainer: FakeTrainer, model: FakeModel) -> None:
+    await teach(room)
+    place = await begun(room, trainer)
+    assert "**Retraining 1**: 3 examples" in place.texts[0]
+    (lessons,) = trainer.lessons
+    assert lessons[0]["conversations"][0]["value"] == "<image>\nWhose badge is 0?"
+    assert lessons[0]["conversations"][1]["value"] == "The club 0."
+    assert (room.desk.training()._settings.attachments / lessons[0]["image"][0]).read_bytes()
+    assert trainer.heard is not None
+    trainer.heard(Progress(30, 60, 0.75, 240.0))
+    await place.until(lambda place: "▰▰▰▰▰▱▱▱▱▱ 50 %, loss 0.75, about 4 min left" in place.texts[0])
+    trainer.heard(Progress(60, 60, 0.5, 0.0))
+    await place.until(lambda place: "comparing" in place.texts[0])
+    trainer.go.set()
+    await place.until(lambda place: len(place.texts) == 2)
+    assert "Which answers do you like more?" in place.texts[1]
+    assert {"**A:** A cat.", "**B:** A cat."} & set(place.texts[1].splitlines())
+    revealed = await press(room, place, "retrain-blind-a")
+    assert "is the new one" in revealed
+    assert "✓ loss on what was held out: 2.50 → 0.50" in revealed
+    assert "✓ questions about shapes: 90% → 91%" in revealed
+    assert model.adapter == "first"
+    assert "I answer with retrained-1" in await press(room, place, "retrain-use")
+    assert model.adapter == "retrained-1"
+    assert "**retrained-1** ←" in (await room.command("adapters", ANN)).texts[0]
+    assert "I answer with first" in (await room.command("adapters back", BOSS)).texts[0]
+    assert model.adapter == "first"
+    assert "no adapter before first" not in (await room.command("adapters back", BOSS)).texts[0]
+
+
+async def test_the_blind_sides_tell_the_truth(room: Room, trainer: FakeTrainer) -> None:
+    await teach(room)
+    place = await begun(room, trainer)
+    trainer.go.set()
+    await place.until(lambda place: len(place.texts) == 2)
+    new = "A" if "**A:** The rowing club's." in place.texts[1] else "B"
+    assert f"{new} is the new one; you liked it more." in await press(room, place, f"retrain-blind-{new.lower()}")
+
+
+async def test_what_got_worse_is_not_offered(room: Room, trainer: FakeTrainer) -> None:
+    await teach(room)
+    trainer.verdict = WORSE
+    place = await begun(room, trainer)
+    trainer.go.set()
+    await place.until(lambda place: len(place.texts) == 2)
+    assert "I do not offer it" in place.texts[1]
+    assert "✗ drawings named right: 40% → 10%" in place.texts[1]
+    assert place.actions == []
+    pressed = await room.press("retrain-use:1", BOSS)
+    assert pressed.instead is not None
+    assert "decided already" in pressed.instead.words
+
+
+async def test_a_failure_is_told_with_its_reason(room: Room, trainer: FakeTrainer) -> None:
+    await teach(room)
+    trainer.verdict = "There are 3 examples to learn from, and at least 20 are needed: 17 more."
+    place = await begun(room, trainer)
+    trainer.go.set()
+    await place.until(lambda place: len(place.texts) == 2)
+    assert place.texts[1].endswith("17 more.")
+
+
+async def test_one_at_a_time_and_a_cancelled_one_ends(room: Room, trainer: FakeTrainer) -> None:
+    await teach(room)
+    first = await begun(room, trainer)
+    second = await room.command("retrain again", BOSS)
+    assert "Another one is under way" in second.texts[0]
+    assert "cancelled" in await press(room, first, "retrain-cancel")
+    async with asyncio.timeout(10):
+        while len(trainer.running) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    trainer.go.set()
+    await second.until(lambda place: len(place.texts) == 2)
+    assert trainer.most_at_once == 1
+    assert len(first.texts) == 1
+
+
+async def test_only_the_bots_own_admins_decide(room: Room, trainer: FakeTrainer) -> None:
+    await teach(room)
+    for line in ("retrain", "adapters use first", "adapters back"):
+        assert "Only the admins of this bot" in (await room.command(line, ANN, chat_admin=True)).texts[0]
+    place = await begun(room, trainer)
+    assert "Only the admins of this bot" in await press(room, place, "retrain-cancel", ANN)
+    trainer.go.set()
+    await place.until(lambda place: len(place.texts) == 2)
+    assert "Only the admins of this bot" in await press(room, place, "retrain-blind-a", ANN)
+
+
+async def test_nothing_allowed_nothing_trained(room: Room, trainer: FakeTrainer) -> None:
+    await room.command("teach Q?\nA.", ANN)
+    assert "nothing to learn from here" in (await room.command("retrain", BOSS)).texts[0]
+    assert trainer.running == []
+
+
+async def test_a_restart_goes_on_and_tells(
+    room: Room, trainer: FakeTrainer, turns: Turns, store: Store, settings: Settings, client: ModelClient
+) -> None:
+    await teach(room)
+    place = await begun(room, trainer)
+    await room.desk.training().close()
+    assert len(place.texts) == 1
+    after = desk_of(turns, store, settings, trainer, client)
+    trainer.go.set()
+    await after.resume("discord", lambda address, message_id: place)
+    await place.until(lambda place: len(place.texts) == 2)
+    assert trainer.running == [trainer.running[0]] * 2
+    assert "Which answers" in place.texts[1]
+    await after.resume("discord", lambda address, message_id: place)
+    await after.training().close()
+    assert len(place.texts) == 2
+
+
+async def test_forget_clears_what_was_written_out_and_names_the_adapters(
+    room: Room, trainer: FakeTrainer, store: Store
+) -> None:
+    await teach(room)
+    place = await begun(room, trainer)
+    trainer.go.set()
+    await place.until(lambda place: len(place.texts) == 2)
+    await press(room, place, "retrain-blind-same")
+    await press(room, place, "retrain-use")
+    folder = trainer.running[0]
+    assert (folder / "data" / "train.jsonl").exists()
+    assert (await store.export("discord", ANN.platform_id)) | (await room.desk.training().export("discord", "1")) != {}
+    assert await room.desk.training().export("discord", "1") == {"adapters": ["retrained-1"]}
+    assert await room.desk.training().export("discord", BOB.platform_id) == {}
+    said = (await room.press(f"forget:{ANN.platform_id}", ANN)).instead
+    assert said is not None
+    assert "learnt from something of yours, and cannot unlearn it: retrained-1" in said.words
+    assert [path.name for path in folder.iterdir()] == ["artefact"]
+
+
+async def test_forget_ends_a_run_that_learns_from_them(room: Room, trainer: FakeTrainer, store: Store) -> None:
+    await teach(room)
+    await begun(room, trainer)
+    await room.press(f"forget:{ANN.platform_id}", ANN)
+    assert [run.state for run in await store.runs(("cancelled",))] == ["cancelled"]
+    assert not (trainer.running[0] / "lessons").exists()
+
+
+async def test_unknown_adapters_and_servers_without_any(room: Room, model: FakeModel) -> None:
+    model.adapter = "first"
+    assert "There is no adapter cat: there are none" in (await room.command("adapters use cat", BOSS)).texts[0]
+    model.adapter = ""
+    assert "knows no adapters" in (await room.command("adapters", ANN)).texts[0]
+
+
+# --- The process ---
+
+
+def program(tmp_path: Path, body: str) -> tuple[str, str]:
+    script = tmp_path / "train.py"
+    script.write_text(f"import json, os, pathlib, signal, sys, time\nfolder = pathlib.Path(sys.argv[3])\n{body}")
+    return sys.executable, str(script)
+
+
+async def test_a_trainers_last_words_are_the_reason(settings: Settings, tmp_path: Path) -> None:
+    command = program(tmp_path, "print('Looking', file=sys.stderr); print('The disk is full.', file=sys.stderr); sys.exit(1)")
+    trainer = ProcessTrainer(settings, train=command)
+    with pytest.raises(TrainerError, match=r"^The disk is full\.$"):
+        await trainer.retrain(tmp_path, tmp_path / "run", lambda progress: None)
+
+
+async def test_a_killed_trainer_is_a_failure(settings: Settings, tmp_path: Path) -> None:
+    trainer = ProcessTrainer(settings, train=program(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)"))
+    with pytest.raises(TrainerError, match="exit code"):
+        await trainer.retrain(tmp_path, tmp_path / "run", lambda progress: None)
+
+
+async def test_a_trainer_that_judges_worse_is_no_failure(settings: Settings, tmp_path: Path) -> None:
+    write(WORSE, tmp_path)
+    trainer = ProcessTrainer(settings, train=program(tmp_path, "sys.exit(1)"))
+    assert await trainer.retrain(tmp_path, tmp_path, lambda progress: None) == WORSE
+
+
+async def test_a_cancelled_trainer_is_interrupted_and_gone(settings: Settings, tmp_path: Path) -> None:
+    body = (
+        "signal.signal(signal.SIGINT, lambda *_: (pathlib.Path(sys.argv[1], 'stopped').touch(), sys.exit(130)))\n"
+        "pathlib.Path(sys.argv[1], 'started').touch()\ntime.sleep(60)"
+    )
+    trainer = ProcessTrainer(settings, train=program(tmp_path, body))
+    task = asyncio.create_task(trainer.retrain(tmp_path, tmp_path / "run", lambda progress: None))
+    async with asyncio.timeout(20):
+        while not (tmp_path / "started").exists():  # noqa: ASYNC110  # the process makes it
+            await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert (tmp_path / "stopped").exists()
+
+
+def test_progress_is_read_from_what_a_run_writes(tmp_path: Path) -> None:
+    assert progress_of(tmp_path) == Progress()
+    (tmp_path / "run.json").write_text(json.dumps({"total_steps": 60}))
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"kind": "start", "step": 0}) + "\n")
+    assert progress_of(tmp_path) == Progress(0, 60)
+    steps = [{"kind": "step", "step": number, "loss": 1.0 / number, "seconds": 2.0} for number in (1, 2)]
+    lines = [*(json.dumps(step) for step in steps), json.dumps(steps[0])[:20]]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
+    assert progress_of(tmp_path) == Progress(2, 60, 0.5, 116.0)
