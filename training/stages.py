@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -134,14 +134,17 @@ def _warn_of_shared_records(sources: TrainingData) -> None:
 
 def _data_files(sources: TrainingData, records: Sequence[Sequence[Captioned | Conversation]]) -> tuple[DataFile, ...]:
     """Every source with how many of its records are used."""
-    train, validation = (Counter(record.origin.file for record in used) for used in records)
-    counts = {"train": train, "validation": validation}
+    train, validation = ({(record.origin.file, record.origin.number) for record in used} for used in records)
+    used = {"train": train, "validation": validation}
 
     def described(files: Files, use: Literal["train", "validation"]) -> DataFile:
+        # One file may be two sources, each with a part of its records.
+        end = math.inf if files.end is None else files.end
+        here = sum(file == files.file and files.skip < number <= end for file, number in used[use])
         return DataFile(
             file=str(files.file),
             sha256=sha256(files.file),
-            records=counts[use][files.file] // files.times,
+            records=here,
             licence=files.licence,
             use=use,
         )

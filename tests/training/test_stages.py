@@ -12,13 +12,14 @@ from benchmarks.original_stage1 import per_token_loss
 from tests.training import minds
 from tests.training.toy import Heard
 from training.base import Base
-from training.config import RunConfig
+from training.config import RunConfig, TrainingData
+from training.data.conversations import load_conversations
 from training.data.features import FeatureCache
 from training.errors import TrainingError
 from training.loop import Loop
 from training.mind_task import MindTask
 from training.ranks import new_accelerator
-from training.stages import prepare
+from training.stages import _data_files, prepare
 from training.task import IGNORE
 
 
@@ -219,3 +220,18 @@ def test_examples_that_are_too_long_are_left_out_and_none_is_an_error(tmp_path: 
     assert len(align_task(tmp_path, max_length=100)[0].train.lengths) < 6
     with pytest.raises(TrainingError, match="No training example fits into max_length"):
         align_task(tmp_path, max_length=20)
+
+
+def test_a_file_that_is_two_sources_is_counted_apart(tmp_path: Path) -> None:
+    pictures = minds.pictures(tmp_path)
+    whole = minds.source("instruct", tmp_path / "talk.jsonl", pictures)
+    held, first, rest = (
+        whole.model_copy(update=part) for part in ({"first": 1}, {"skip": 1, "first": 2}, {"skip": 3, "times": 2})
+    )
+    sources = TrainingData(train=(first, rest), validation=(held,))
+    records = [load_conversations(files, skip_bad=False) for files in (sources.train, sources.validation)]
+    assert [(file.use, file.records) for file in _data_files(sources, records)] == [
+        ("train", 2),
+        ("train", 3),
+        ("validation", 1),
+    ]
