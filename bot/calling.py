@@ -58,4 +58,5 @@ def with_quoted(heard: Heard) -> Incoming:
         cut = quoted.text.strip()
         cut = cut if len(cut) <= QUOTED_LENGTH else cut[:QUOTED_LENGTH] + "…"
         text = "\n".join(f"> {line}" for line in cut.splitlines()) + f"\n\n{text}"
-    return replace(incoming, text=text.strip(), files=files)
+    quotes = text != incoming.text or files is not incoming.files
+    return replace(incoming, text=text.strip(), files=files, quotes=quotes)

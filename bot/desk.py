@@ -237,26 +237,27 @@ class Desk:
             before.cancel()
             await asyncio.wait({before})
 
-    async def say(self, place: Place, words: str, buttons: Sequence[Button] = ()) -> None:
-        """A short message that is no answer of the model."""
+    async def say(self, place: Place, words: str, buttons: Sequence[Button] = ()) -> bool:
+        """A short message that is no answer of the model; whether it was said."""
         for attempt in range(SAY_ATTEMPTS):
             try:
                 await place.send(words, buttons)
             except Flooded as flood:
                 if flood.seconds > INLINE_WAIT:
                     log.info("nothing said, flood control", platform=place.address.platform, seconds=flood.seconds)
-                    return
+                    return False
                 await asyncio.sleep(flood.seconds)
             except Hiccup:
                 await asyncio.sleep(attempt + 1)
             except Shut as error:
                 await self.closed(place.address.platform, place.address.chat_id, str(error))
-                return
+                return False
             except PlaceError as error:
                 log.warning("nothing said", platform=place.address.platform, error=str(error))
-                return
+                return False
             else:
-                return
+                return True
+        return False
 
     async def send_file(self, place: Place, name: str, data: bytes, words: str) -> bool:
         try:
@@ -329,6 +330,8 @@ class Desk:
             said = say(language, "forget-not")
         else:
             said = await self.teaching.allow(platform, presser.sender, verb == "teaching-yes", language)
+            if verb == "teaching-no" and self.retrainings is not None:
+                await self.retrainings.withdrawn(platform, person)
         return Pressed(instead=Said(said))
 
     async def _press_retraining(self, verb: str, run: str, presser: Presser, language: str) -> Pressed:

@@ -20,6 +20,9 @@ MAX_WORDS = 2000
 MAX_PICTURES = 4
 """Of one example: that many fit into the contexts that adapters are trained with."""
 
+SHOWN = 700
+"""Characters of a question and of an answer that admins are shown: both fit into a message of any platform."""
+
 REVIEWS: dict[str, ExampleState] = {"example-keep": "kept", "example-drop": "dropped"}
 """By the verbs of buttons."""
 
@@ -131,11 +134,15 @@ def community(address: Address, server_id: str) -> str:
 def _shown(example: StoredExample, language: str) -> str:
     lines = [
         say(language, "example-from", number=example.example_id, name=example.teacher, pictures=len(example.pictures)),
-        *(f"> {line}" for line in example.question.splitlines()),
+        *(f"> {line}" for line in _cut(example.question).splitlines()),
         "",
-        example.answer,
+        _cut(example.answer),
     ]
     return "\n".join(lines)
+
+
+def _cut(words: str) -> str:
+    return words if len(words) <= SHOWN else words[: SHOWN - 1] + "…"
 
 
 def _within(words: str) -> str:

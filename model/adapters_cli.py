@@ -100,6 +100,17 @@ def use(
 
 
 @adapters.command()
+def install(
+    source: Annotated[str, typer.Argument(metavar="FOLDER", help="A folder or an exported .zip.")], preset: PresetOption = None
+) -> None:
+    """Copy an adapter that fits into the data folder, without using it yet."""
+    settings, chosen = _settings(preset)
+    with sentences():
+        adapter = _taken_in(source, chosen, settings)
+    print(f"{adapter.name} is installed; `jnana adapters use {adapter.name}` lets it answer.")
+
+
+@adapters.command()
 def merge(
     name: NameOrFolder,
     target: Annotated[Path, typer.Argument(help="Folder to write; it must not be there yet.")],

@@ -52,8 +52,12 @@ R = TypeVar("R", Captioned, Conversation)
 log = structlog.get_logger(__name__)
 
 
-def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, skip_bad: bool) -> str:
+def train(
+    stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, skip_bad: bool, features: Path | None = None
+) -> str:
     """Train a stage in the run folder `folder`; one that was begun there goes on. Blocking, minutes to days.
+
+    `features`: folder for what the tower made of pictures; None: the one that all runs share.
 
     Returns how it ended: "finished" or "stopped".
 
@@ -66,7 +70,7 @@ def train(stage: Stage, preset: str, changes: Sequence[str], folder: Path, *, sk
         torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
         try:
             with claimed(folder) if accelerator.is_main_process else nullcontext() as lock:
-                task, data = prepare(configuration, accelerator, skip_bad=skip_bad)
+                task, data = prepare(configuration, accelerator, skip_bad=skip_bad, features=features)
                 return _train(configuration, task, data, preset, folder, accelerator, lock)
         except WeightsError as error:
             raise TrainingError(str(error)) from error
@@ -91,7 +95,9 @@ def measure(configuration: RunConfig) -> Measure | None:
     return sizes
 
 
-def prepare(configuration: RunConfig, accelerator: Accelerator, *, skip_bad: bool) -> tuple[Task, tuple[DataFile, ...]]:
+def prepare(
+    configuration: RunConfig, accelerator: Accelerator, *, skip_bad: bool, features: Path | None = None
+) -> tuple[Task, tuple[DataFile, ...]]:
     """A stage with its model, data and features; and the data for the record."""
     if isinstance(configuration, Pretrain):
         pretrain = PretrainTask(configuration, accelerator.device)
@@ -107,7 +113,7 @@ def prepare(configuration: RunConfig, accelerator: Accelerator, *, skip_bad: boo
 
         def looked_at(base: Base, records: Sequence[Sequence[R]]) -> tuple[FeatureCache, list[list[R]], str]:
             """The cache with the records' pictures, those that it has, and the fingerprint of the data."""
-            cache = base.cache(home / FEATURES)
+            cache = base.cache(features or home / FEATURES)
             pictures = [path for part in records for record in part for path in pictures_of(record)]
             unfit = cache.fill(pictures, base.look, partial(bars, "Looking at pictures"))
             return cache, without_unfit(records, unfit, skip_bad=skip_bad), fingerprint([*sets[0], *sets[1]], unfit)

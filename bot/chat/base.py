@@ -58,7 +58,7 @@ class Incoming:
     """One message of a person.
 
     `message_id` is the platform's own id ("" where it has none). `server_id`: the Discord server. `task`: "transcribe" wants
-    to know what is said in the recordings, and nothing else.
+    to know what is said in the recordings, and nothing else. `quotes`: words or files of somebody else are among these.
     """
 
     address: Address
@@ -69,6 +69,7 @@ class Incoming:
     message_id: str = ""
     server_id: str = ""
     task: Task = "answer"
+    quotes: bool = False
 
 
 # --- What happens during a turn, in this order: (Queued | Transcribed | Notice)* (Delta | Restarted)* then one final event ---

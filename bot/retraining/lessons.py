@@ -10,6 +10,7 @@ from bot.memory import PICTURE_QUESTION
 from bot.store.records import StoredExample
 
 EXAMPLES = "examples.jsonl"
+PREFIX = "example-"
 MARK = "<image>"
 """Where a picture stands in the format; in people's words it would count as one."""
 
@@ -17,8 +18,13 @@ MARK = "<image>"
 def write(examples: Sequence[StoredExample], folder: Path, attachments: Path) -> None:
     """Blocking. Pictures stay where they are, and are named below `attachments`: so `/forget` has no copy to miss."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(_line(example, attachments), ensure_ascii=False) for example in examples]
+    lines = [json.dumps(_line(example, attachments)) for example in examples]
     (folder / EXAMPLES).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def example_of(name: str) -> int:
+    """The number in the id that an example was written with."""
+    return int(name.removeprefix(PREFIX))
 
 
 def _line(example: StoredExample, attachments: Path) -> dict[str, object]:
@@ -26,7 +32,7 @@ def _line(example: StoredExample, attachments: Path) -> dict[str, object]:
     marks = f"{MARK}\n" * len(example.pictures)
     pictures = [str(picture.path.relative_to(attachments)) for picture in example.pictures]
     return {
-        "id": f"example-{example.example_id}",
+        "id": f"{PREFIX}{example.example_id}",
         "group": f"conversation-{example.conversation_id or 'none'}-person-{example.teacher_id}",
         **({"image": pictures} if pictures else {}),
         "conversations": [

@@ -21,13 +21,19 @@ from bot.supervisor import NOT_FOR_WORKER
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at how far a run is."""
-STOP_GRACE = 30.0
-"""Seconds from the wish to stop to the kill: a step ends and a checkpoint is written meanwhile."""
+STOP_GRACE = 4.0
+"""Seconds from the wish to stop to the kill. Nothing is lost by it: checkpoints are written in one step."""
+ATTEMPTS, PAUSE = 3, 3.0
+"""Of a run that was interrupted by something else than us, and seconds between them."""
+INTERRUPTED, IN_USE = 130, "is in use"
+"""Exit code of a run that was stopped, and words of one whose folder a process before us still has (training/runs.py)."""
+INSTALL_SECONDS = 180.0
+"""For an adapter to be checked and copied: torch is imported from a cold, slow disk."""
 LINE_BYTES = 2**20
 NICE = ("nice", "-n", "15")
 """Whoever asks something comes first."""
 TRAIN = (sys.executable, "-m", "training.cli", "train", "retrain")
-ADOPT = (sys.executable, "-m", "model.cli", "adapters", "use")
+INSTALL = (sys.executable, "-m", "model.cli", "adapters", "install")
 RUN, METRICS, VERDICT, ARTEFACT = "run.json", "metrics.jsonl", "verdict.json", "artefact"
 """In the folder of a run (training/runs.py, training/retrain/run.py)."""
 CARD = "card.json"
@@ -64,8 +70,9 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A held-out question, and what both say to it."""
+    """A held-out question, and what both say to it. `id`: of the example, as `lessons.write` gave it."""
 
+    id: str
     question: str
     before: str
     after: str
@@ -97,49 +104,66 @@ Heard = Callable[[Progress], None]
 class Trainer(Protocol):
     """What `Retrainings` needs; tests have one of their own."""
 
-    async def retrain(self, lessons: Path, folder: Path, heard: Heard) -> Verdict:
-        """Train and judge in `folder`, going on where it was. Cancelled, it stops at the next step. Raises TrainerError."""
+    async def retrain(self, lessons: Path, folder: Path, start: str, heard: Heard) -> Verdict:
+        """Train and judge in `folder`, from the adapter `start`, going on where it was. Cancelled, it stops. Raises
+        TrainerError."""
         ...
 
-    async def adopt(self, artefact: Path) -> str:
-        """Check an adapter, keep it and answer with it from now on; its name. Raises TrainerError."""
+    async def install(self, artefact: Path) -> str:
+        """Check an adapter and keep it; its name. Raises TrainerError."""
         ...
 
 
 class ProcessTrainer:
-    """`jnana train retrain` and `jnana adapters use`, as processes of their own with the lowest priority."""
+    """`jnana train retrain` and `jnana adapters install`, as processes of their own with the lowest priority."""
 
-    def __init__(self, settings: Settings, *, train: Sequence[str] = TRAIN, adopt: Sequence[str] = ADOPT) -> None:
+    def __init__(self, settings: Settings, *, train: Sequence[str] = TRAIN, install: Sequence[str] = INSTALL) -> None:
         self._settings = settings
-        self._train = (*(NICE if shutil.which(NICE[0]) else ()), *train)
-        self._adopt = tuple(adopt)
+        self._train = tuple(train)
+        self._install = tuple(install)
 
-    async def retrain(self, lessons: Path, folder: Path, heard: Heard) -> Verdict:
-        arguments = (str(lessons), "--to", str(folder), "--images", str(self._settings.attachments))
-        process = await self._start(*self._train, *arguments)
-        log.info("training started", pid=process.pid, folder=str(folder))
-        words = asyncio.create_task(_last_words(process))
+    async def retrain(self, lessons: Path, folder: Path, start: str, heard: Heard) -> Verdict:
+        arguments = (str(lessons), "--to", str(folder), "--images", str(self._settings.attachments), "--adapter", start)
         watch = asyncio.create_task(_watch(folder, heard))
         try:
-            code = await process.wait()
+            for attempt in range(ATTEMPTS):
+                code, said = await self._run(*self._train, *arguments)
+                if (verdict := await asyncio.to_thread(Verdict.read, folder)) is not None:
+                    return verdict
+                log.warning("training ended without a verdict", exit_code=code, attempt=attempt)
+                if code not in (INTERRUPTED, -signal.SIGTERM, -signal.SIGKILL) and IN_USE not in said:
+                    break
+                await asyncio.sleep(PAUSE)
         finally:
             watch.cancel()
-            await _stop(process)
-            said = await words
             await asyncio.gather(watch, return_exceptions=True)
-        verdict = await asyncio.to_thread(Verdict.read, folder)
-        if verdict is None:
-            log.warning("training failed", exit_code=code, reason=said)
-            raise TrainerError(said or f"The training ended with exit code {code}.")
-        return verdict
+        raise TrainerError(said or f"The training ended with exit code {code}.")
 
-    async def adopt(self, artefact: Path) -> str:
-        process = await self._start(*self._adopt, str(artefact))
-        said = await _last_words(process)
-        if await process.wait() != 0:
+    async def install(self, artefact: Path) -> str:
+        try:
+            async with asyncio.timeout(INSTALL_SECONDS):
+                code, said = await self._run(*self._install, str(artefact))
+        except TimeoutError:
+            code, said = -1, "Checking the adapter took too long."
+        if code != 0:
             raise TrainerError(said or "The adapter was refused.")
         card = await asyncio.to_thread((artefact / CARD).read_text, "utf-8")
         return str(json.loads(card)["name"])
+
+    async def _run(self, *command: str) -> tuple[int, str]:
+        """Exit code and last words. Cancelled, it ends the process first. Raises TrainerError: there is no such program."""
+        try:
+            process = await self._start(*(NICE if shutil.which(NICE[0]) else ()), *command)
+        except OSError as error:
+            raise TrainerError(f"The training could not be started: {error.strerror}.") from error
+        log.info("process started", pid=process.pid, command=command[1:4])
+        words = asyncio.create_task(_last_words(process))
+        try:
+            code = await process.wait()
+        finally:
+            await _stop(process)
+            said = await words
+        return code, said
 
     async def _start(self, *command: str) -> asyncio.subprocess.Process:
         inherited = {name: value for name, value in os.environ.items() if name.upper() not in NOT_FOR_WORKER}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.chat.place import Button
+from bot.chat.place import Button, Place
 from bot.retraining.trainer import Compared, Measured, Progress, Verdict
 from bot.store.records import StoredRun
 from bot.teaching import Said
@@ -33,7 +33,7 @@ def preparing(run: StoredRun, examples: int) -> str:
 
 
 def cancel_button(run: StoredRun) -> tuple[Button, ...]:
-    return (Button(f"retrain-cancel:{run.run_id}", say(run.language, "button-retrain-cancel")),)
+    return _buttons(run, run.language, "retrain-cancel")
 
 
 def progress(run: StoredRun, now: Progress) -> str:
@@ -50,27 +50,32 @@ def progress(run: StoredRun, now: Progress) -> str:
     )
 
 
-def verdict(run: StoredRun, judged: Verdict) -> Said:
-    """Offered, the two are shown side by side first, without telling which is which."""
+def verdict(run: StoredRun, judged: Verdict, place: Place) -> Said:
+    """Offered, the two are shown side by side first, as many as one message holds, without telling which is which."""
     if not judged.offered:
         head = say(run.language, "retrain-not-offered", number=run.run_id)
         return Said("\n".join([head, *_measures(judged, run.language)]))
-    sides = _sides(run)
-    compared = [_compared(one, sides) for one in judged.answers[:SHOWN]]
-    buttons = tuple(
-        Button(f"retrain-blind-{pick}:{run.run_id}", say(run.language, f"button-retrain-blind-{pick}"))
-        for pick in ("a", "b", "same")
-    )
-    return Said("\n\n".join([say(run.language, "retrain-blind", number=run.run_id), *compared]), buttons)
+    compared = [_compared(one, _sides(run)) for one in judged.answers[:SHOWN]]
+    for count in range(len(compared), 0, -1):
+        shown = "\n\n".join([say(run.language, "retrain-blind", number=run.run_id), *compared[:count]])
+        if place.length(shown) <= place.limit:
+            picks = ("a", "b", "same")
+            return Said(shown, _buttons(run, run.language, *(f"retrain-blind-{pick}" for pick in picks)))
+    return revealed(run, judged, "", run.language)
 
 
 def revealed(run: StoredRun, judged: Verdict, pick: str, language: str) -> Said:
-    """Which is which, how it was judged, and the buttons that decide."""
+    """How it was judged, and the buttons that decide; first of all which is which, if one was picked (a, b or same)."""
     new = "A" if _sides(run)[0] == "after" else "B"
     liked = "same" if pick == "same" else "new" if pick.upper() == new else "old"
-    head = say(language, "retrain-revealed", new=new, liked=liked)
-    buttons = tuple(Button(f"{verb}:{run.run_id}", say(language, f"button-{verb}")) for verb in ("retrain-use", "retrain-drop"))
-    return Said("\n".join([head, *_measures(judged, language)]), buttons)
+    head = say(language, "retrain-better", number=run.run_id)
+    if pick:
+        head = say(language, "retrain-revealed", new=new, liked=liked)
+    return Said("\n".join([head, *_measures(judged, language)]), _buttons(run, language, "retrain-use", "retrain-drop"))
+
+
+def _buttons(run: StoredRun, language: str, *verbs: str) -> tuple[Button, ...]:
+    return tuple(Button(f"{verb}:{run.run_id}", say(language, f"button-{verb}")) for verb in verbs)
 
 
 def _sides(run: StoredRun) -> tuple[str, str]:

@@ -15,10 +15,13 @@ from bot.store.files import AttachmentFiles
 from bot.store.history import at
 from bot.store.people import person_row
 from bot.store.records import ExampleState, Lessons, StoredExample, StoredPicture
-from bot.store.tables import Answer, Attachment, Example, ExamplePicture, Feedback, Person, Turn
+from bot.store.tables import Answer, Attachment, Conversation, Example, ExamplePicture, Feedback, Person, Turn
 
 PICTURE, TEXT = "picture", "text"
 DROPPED: ExampleState = "dropped"
+
+MAX_QUESTION = 2000
+"""Characters: more than a small model can learn from."""
 
 Row = TypeVar("Row")
 Teacher, Asker = aliased(Person), aliased(Person)
@@ -58,7 +61,7 @@ class LessonStore:
             return False
         feedback, turn = found
         feedback.better = better
-        if not any(row.kind == TEXT for row in turn.attachments):  # the question would lack what it is about
+        if _is_lesson(turn):
             _keep_correction(session, turn, feedback.person_id, better, community)
         return True
 
@@ -122,6 +125,13 @@ class LessonStore:
         asked = and_(Asker.platform == platform, Asker.platform_id == platform_id)
         return set(session.scalars(_joined(select(Example.id)).where(or_(taught, asked))))
 
+    @reads
+    def chats_of(self, session: Session, example_ids: Sequence[int]) -> dict[int, str | None]:
+        """Ids of the chats in which the questions of examples were asked; None: an example of somebody's own."""
+        query = select(Example.id, Conversation.chat_id).outerjoin(Turn, Turn.id == Example.turn_id)
+        query = query.outerjoin(Conversation, Conversation.id == Turn.conversation_id).where(Example.id.in_(example_ids))
+        return {number: chat_id for number, chat_id in session.execute(query)}  # noqa: C416  # rows, to mypy, are no pairs
+
     def _example(self, row: Example) -> StoredExample:
         return StoredExample(
             example_id=row.id,
@@ -134,14 +144,25 @@ class LessonStore:
         )
 
 
+def _is_lesson(turn: Turn) -> bool:
+    """Not with a text file, without which nobody could answer; nor with what somebody else said, who was not asked; nor
+    longer than can be learnt."""
+    has_file = any(row.kind == TEXT for row in turn.attachments)
+    return not (has_file or turn.quotes or len(_question(turn)) > MAX_QUESTION)
+
+
+def _question(turn: Turn) -> str:
+    heard = [row.transcript.text for row in turn.attachments if row.transcript and row.transcript.text]
+    return "\n".join(part for part in (turn.text, *heard) if part)
+
+
 def _keep_correction(session: Session, turn: Turn, person_id: int, better: str, community: str) -> None:
     example = session.scalar(select(Example).where(Example.turn_id == turn.id, Example.person_id == person_id))
     if example is None:
         example = Example(turn_id=turn.id, person_id=person_id)
         session.add(example)
-    heard = [row.transcript.text for row in turn.attachments if row.transcript and row.transcript.text]
     example.community, example.state, example.answer = community, "new", better
-    example.question = "\n".join(part for part in (turn.text, *heard) if part)
+    example.question = _question(turn)
     pictures = [row for row in turn.attachments if row.kind == PICTURE]
     example.pictures = [ExamplePicture(sha256=row.sha256, mime=row.mime) for row in pictures]
 

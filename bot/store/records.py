@@ -122,15 +122,19 @@ class Lessons:
     new: int
 
 
-RunState = Literal["queued", "running", "judged", "told", "failed", "cancelled", "used", "dropped"]
-"""judged: it has a verdict that nobody was told; told: an admin is to decide."""
+RunState = Literal["preparing", "queued", "running", "judged", "told", "failed", "cancelled", "used", "dropped"]
+"""preparing: nothing can go on with it after a restart; judged: it has a verdict that nobody was told; told: an admin is to
+decide."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A retraining. `message_id`: of the message that shows how far it is; `by`: who wanted it, by name."""
+    """A retraining. `folder`: its name below JNANA_HOME/retraining, and that of the adapter it makes. `start`: the adapter that
+    it goes on from. `message_id`: of the message that shows how far it is; `by`: who wanted it, by name."""
 
     run_id: int
+    folder: str
+    start: str
     state: RunState
     community: str
     address: Address

@@ -11,7 +11,7 @@ from bot.chat.base import Address
 from bot.store.database import Database, reads, writes
 from bot.store.history import at
 from bot.store.records import TurnPlace
-from bot.store.tables import ClosedChat, Conversation, Turn
+from bot.store.tables import ClosedChat, Conversation, Example, Run, Turn
 
 ENDED = ("finished", "stopped", "failed")
 REASON_LENGTH = 255
@@ -70,6 +70,7 @@ class Replies:
             session.execute(delete(Conversation).where(Conversation.id == target))
             session.flush()
             conversation.chat_id = new
+        _move_lessons(session, platform, old, new)
 
     @writes
     def close_chat(self, session: Session, platform: str, chat_id: str, reason: str) -> None:
@@ -89,6 +90,17 @@ class Replies:
     def _one(self, session: Session, query: Select[Turn]) -> TurnPlace | None:
         turn = session.scalar(query)
         return None if turn is None else _place(turn)
+
+
+def _move_lessons(session: Session, platform: str, old: str, new: str) -> None:
+    """What was taught there, and retrainings that are shown there."""
+    community = f"{platform}:chat:{{}}"
+    here = Example.community == community.format(old)
+    session.execute(update(Example).where(here).values(community=community.format(new)))
+    for run in session.scalars(select(Run)):
+        if (run.config.get("platform"), run.config.get("chat")) == (platform, old):
+            moved = {"chat": new, "community": run.config["community"].replace(community.format(old), community.format(new))}
+            run.config = {**run.config, **moved}
 
 
 def _places() -> Select[Turn]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import select
@@ -29,25 +30,30 @@ class RunStore:
         community: str,
         address: Address,
         *,
+        start: str,
         by: str,
         note: str,
         language: str,
         examples: Sequence[int],
     ) -> StoredRun:
+        """A run in the state preparing. `start`: name of the adapter that it goes on from."""
         config = {
             "community": community,
             "platform": address.platform,
             "chat": address.chat_id,
             "thread": address.thread_id,
             "message": "",
+            "start": start,
             "by": by,
             "note": note,
             "language": language,
             "examples": list(examples),
         }
-        run = Run(stage=STAGE, preset=preset, state="queued", config=config)
+        run = Run(stage=STAGE, preset=preset, state="preparing", config=config)
         session.add(run)
         session.flush()
+        # With something of its own: a database that was restored begins to count again, and the old folder is still there.
+        run.config = {**config, "folder": f"retrained-{run.id}-{secrets.token_hex(2)}"}
         return _stored(run)
 
     @writes
@@ -83,17 +89,13 @@ class RunStore:
         query = select(AdapterUse.previous).where(AdapterUse.name == name).order_by(AdapterUse.id.desc()).limit(1)
         return session.scalar(query)
 
-    @reads
-    def adapters_of(self, session: Session, run_ids: Collection[int]) -> list[str]:
-        """Names of the adapters that came of these retrainings and were chosen."""
-        query = select(AdapterUse.name).where(AdapterUse.run_id.in_(run_ids)).order_by(AdapterUse.id)
-        return list(dict.fromkeys(session.scalars(query)))
-
 
 def _stored(run: Run) -> StoredRun:
     config = run.config
     return StoredRun(
         run_id=run.id,
+        folder=config["folder"],
+        start=config["start"],
         state=run.state,  # type: ignore[arg-type]  # only RunStore writes it
         community=config["community"],
         address=Address(config["platform"], config["chat"], config["thread"]),

@@ -81,6 +81,7 @@ class Store(HistoryReads, Replies, LessonStore, RunStore, People):
             message_id=incoming.message_id,
             task=incoming.task,
             text=incoming.text,
+            quotes=incoming.quotes,
             pending_files=len(incoming.files),
             request_id=request_id,
         )

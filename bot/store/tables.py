@@ -111,6 +111,8 @@ class Turn(Base):
     told: Mapped[bool] = mapped_column(default=False, server_default=false())
     task: Mapped[str] = mapped_column(String(16), default="answer", server_default="answer")
     text: Mapped[str] = mapped_column(Text)
+    # Words or files of somebody else, who was replied to, are among it.
+    quotes: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Files announced with the message and not stored yet; a restart finds here what it can no longer get.
     pending_files: Mapped[int] = mapped_column(default=0)
     notices: Mapped[list[str]] = mapped_column(default=list)

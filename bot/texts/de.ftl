@@ -127,6 +127,9 @@ retrain-revealed = { $new } ist der neue; { $liked ->
     [old] der alte hat dir besser gefallen.
    *[same] du hast keinen Unterschied gesehen.
 } Gemessen vorher → jetzt:
+retrain-better = **Training { $number }** ist fertig und in allem besser, was gemessen wird. Gemessen vorher → jetzt:
+retrain-no-start = Im Moment antwortet kein Adapter, und das Training geht von einem aus: wähle einen mit /adapters use.
+retrain-withdrawn = Training { $number } wurde beendet: jemand hat zurückgenommen, dass ich damit trainiert werden darf.
 retrain-decided = Das ist schon entschieden.
 retrain-dropped = Ich antworte wie bisher. Training { $number } wird nicht benutzt.
 retrain-cancelled = Training { $number } wurde abgebrochen.

@@ -129,6 +129,9 @@ retrain-revealed = { $new } is the new one; { $liked ->
     [old] you liked the old one more.
    *[same] you saw no difference.
 } Measured before → now:
+retrain-better = **Retraining { $number }** is done and better by every measure. Measured before → now:
+retrain-no-start = No adapter answers at the moment, and training goes on from one: choose one with /adapters use.
+retrain-withdrawn = Retraining { $number } was ended: somebody took back that I may be trained on what they taught.
 retrain-decided = That was decided already.
 retrain-dropped = I answer as before. Retraining { $number } is not used.
 retrain-cancelled = Retraining { $number } was cancelled.

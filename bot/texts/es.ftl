@@ -127,6 +127,9 @@ retrain-revealed = { $new } es el nuevo; { $liked ->
     [old] te gustó más el viejo.
    *[same] no viste diferencia.
 } Medido antes → ahora:
+retrain-better = **Entrenamiento { $number }** ha terminado y es mejor en todo lo que se mide. Medido antes → ahora:
+retrain-no-start = Ahora no responde ningún adaptador, y el entrenamiento parte de uno: elige uno con /adapters use.
+retrain-withdrawn = El entrenamiento { $number } ha terminado: alguien retiró el permiso para entrenarme con lo que enseñó.
 retrain-decided = Eso ya está decidido.
 retrain-dropped = Respondo como antes. El entrenamiento { $number } no se usa.
 retrain-cancelled = El entrenamiento { $number } se ha cancelado.

@@ -127,6 +127,9 @@ retrain-revealed = { $new } é o novo; { $liked ->
     [old] você gostou mais do antigo.
    *[same] você não viu diferença.
 } Medido antes → agora:
+retrain-better = **Treino { $number }** terminou e é melhor em tudo o que se mede. Medido antes → agora:
+retrain-no-start = Nenhum adaptador responde agora, e o treino parte de um: escolha um com /adapters use.
+retrain-withdrawn = O treino { $number } foi encerrado: alguém retirou a permissão de me treinar com o que ensinou.
 retrain-decided = Isso já foi decidido.
 retrain-dropped = Respondo como antes. O treino { $number } não é usado.
 retrain-cancelled = O treino { $number } foi cancelado.

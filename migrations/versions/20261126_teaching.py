@@ -13,6 +13,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("people", sa.Column("teaches", sa.Boolean(), nullable=True))
+    op.add_column("turns", sa.Column("quotes", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.create_table(
         "examples",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -61,4 +62,5 @@ def downgrade() -> None:
     op.drop_table("adapter_uses")
     op.drop_table("example_pictures")
     op.drop_table("examples")
+    op.drop_column("turns", "quotes")
     op.drop_column("people", "teaches")

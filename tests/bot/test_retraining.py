@@ -6,16 +6,19 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bot.chat.base import Sender
-from bot.desk import Desk
+from bot.calling import Quoted
+from bot.chat.base import Address, Sender
+from bot.chat.place import Refused
+from bot.desk import Desk, Presser
 from bot.personas import load_personas
 from bot.privacy import Privacy
-from bot.retraining import ProcessTrainer, Retrainings, TrainerError, retrainings
+from bot.retraining import ProcessTrainer, Retrainings, TrainerError, shown
 from bot.retraining.trainer import Compared, Heard, Measured, Progress, Verdict, progress_of
 from bot.settings import Settings
 from bot.store import Store
@@ -23,7 +26,7 @@ from bot.turn import Turns
 from bot.worker import ModelClient
 from tests.bot.fake_model import FakeModel
 from tests.bot.fake_place import FakePlace
-from tests.bot.room import ANN, BOB, Room
+from tests.bot.room import ANN, BOB, ROOM, Room
 from tests.bot.samples import encoded, photo
 from tests.bot.sending import file
 
@@ -32,7 +35,7 @@ PICTURE = encoded(photo(), "JPEG")
 BETTER = Verdict(
     True,
     (Measured("what was taught and held out", 2.5, 0.5, True, False), Measured("shapes", 0.9, 0.91, False, False)),
-    (Compared("Whose badge?", "A cat.", "The rowing club's."),),
+    (Compared("example-1", "Whose badge?", "A cat.", "The rowing club's."),),
 )
 WORSE = Verdict(False, (Measured("drawings", 0.4, 0.1, False, True),), ())
 
@@ -44,12 +47,14 @@ class FakeTrainer:
         self._model = model
         self.go = asyncio.Event()
         self.running: list[Path] = []
+        self.starts: list[str] = []
         self.most_at_once = self._at_once = 0
         self.lessons: list[list[dict[str, Any]]] = []
         self.verdict: Verdict | str = BETTER
         self.heard: Heard | None = None
 
-    async def retrain(self, lessons: Path, folder: Path, heard: Heard) -> Verdict:
+    async def retrain(self, lessons: Path, folder: Path, start: str, heard: Heard) -> Verdict:
+        self.starts.append(start)
         self.lessons.append([json.loads(line) for line in (lessons / "examples.jsonl").read_text().splitlines()])
         self.running.append(folder)
         self.heard = heard
@@ -67,10 +72,10 @@ class FakeTrainer:
         write(self.verdict, folder)
         return self.verdict
 
-    async def adopt(self, artefact: Path) -> str:
+    async def install(self, artefact: Path) -> str:
         name = artefact.parent.name
-        self._model.adapters.append(name)
-        self._model.adapter = name
+        if name not in self._model.adapters:
+            self._model.adapters.append(name)
         return name
 
 
@@ -91,7 +96,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def trainer(model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> FakeTrainer:
-    monkeypatch.setattr(retrainings, "EDIT_EVERY", 0.02)
+    monkeypatch.setattr(shown, "EDIT_EVERY", 0.02)
     model.adapter = "first"
     model.adapters.append("first")
     return FakeTrainer(model)
@@ -159,13 +164,15 @@ async def test_from_the_command_to_the_new_adapter_and_back(room: Room, trainer:
     assert "is the new one" in revealed
     assert "✓ loss on what was held out: 2.50 → 0.50" in revealed
     assert "✓ questions about shapes: 90% → 91%" in revealed
-    assert model.adapter == "first"
-    assert "I answer with retrained-1" in await press(room, place, "retrain-use")
-    assert model.adapter == "retrained-1"
-    assert "**retrained-1** ←" in (await room.command("adapters", ANN)).texts[0]
+    assert model.adapter == trainer.starts[0] == "first"
+    name = trainer.running[0].name
+    assert name.startswith("retrained-1-")
+    assert f"I answer with {name}" in await press(room, place, "retrain-use")
+    assert model.adapter == name
+    assert f"**{name}** ←" in (await room.command("adapters", ANN)).texts[0]
     assert "I answer with first" in (await room.command("adapters back", BOSS)).texts[0]
     assert model.adapter == "first"
-    assert "no adapter before first" not in (await room.command("adapters back", BOSS)).texts[0]
+    assert f"I answer with {name}" in (await room.command("adapters back", BOSS)).texts[0]  # forth again
 
 
 async def test_the_blind_sides_tell_the_truth(room: Room, trainer: FakeTrainer) -> None:
@@ -262,11 +269,11 @@ async def test_forget_clears_what_was_written_out_and_names_the_adapters(
     folder = trainer.running[0]
     assert (folder / "data" / "train.jsonl").exists()
     assert (await store.export("discord", ANN.platform_id)) | (await room.desk.training().export("discord", "1")) != {}
-    assert await room.desk.training().export("discord", "1") == {"adapters": ["retrained-1"]}
+    assert await room.desk.training().export("discord", "1") == {"adapters": [folder.name]}
     assert await room.desk.training().export("discord", BOB.platform_id) == {}
     said = (await room.press(f"forget:{ANN.platform_id}", ANN)).instead
     assert said is not None
-    assert "learnt from something of yours, and cannot unlearn it: retrained-1" in said.words
+    assert f"learnt from something of yours, and cannot unlearn it: {folder.name}" in said.words
     assert [path.name for path in folder.iterdir()] == ["artefact"]
 
 
@@ -276,6 +283,89 @@ async def test_forget_ends_a_run_that_learns_from_them(room: Room, trainer: Fake
     await room.press(f"forget:{ANN.platform_id}", ANN)
     assert [run.state for run in await store.runs(("cancelled",))] == ["cancelled"]
     assert not (trainer.running[0] / "lessons").exists()
+
+
+async def test_a_yes_that_is_taken_back_ends_the_run_and_says_so(room: Room, trainer: FakeTrainer, store: Store) -> None:
+    await teach(room)
+    place = await begun(room, trainer)
+    await room.press(f"teaching-no:{ANN.platform_id}", ANN)
+    await place.until(lambda place: "somebody took back" in place.texts[-1])
+    assert [run.state for run in await store.runs(("cancelled",))] == ["cancelled"]
+    assert not (trainer.running[0] / "lessons").exists()
+
+
+async def test_a_queued_run_learns_only_what_is_still_allowed(room: Room, trainer: FakeTrainer, store: Store) -> None:
+    await teach(room, 2)
+    await teach(room, 1, BOB)
+    await begun(room, trainer)
+    await room.command("retrain", BOSS)
+    dropped = (await store.usable(trainer_community(room)))[0].example_id
+    await room.press(f"example-drop:{dropped}", ANN, chat_admin=True)
+    trainer.go.set()
+    async with asyncio.timeout(10):
+        while len(trainer.lessons) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [len(lessons) for lessons in trainer.lessons] == [3, 2]
+
+
+def trainer_community(room: Room) -> str:
+    return f"discord:chat:{room.address.chat_id}"
+
+
+async def test_a_verdict_that_could_not_be_told_is_told_later(room: Room, trainer: FakeTrainer, store: Store) -> None:
+    await teach(room)
+    place = await begun(room, trainer)
+    place.errors.extend([Refused("too long")])
+    trainer.go.set()
+    async with asyncio.timeout(10):
+        while not await store.runs(("judged",)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert [run.state for run in await store.runs(("judged", "told"))] == ["judged"]
+    await room.desk.resume("discord", lambda address, message_id: place)
+    await place.until(lambda place: len(place.texts) == 2)
+    assert trainer.running == [trainer.running[0]]
+
+
+async def test_questions_of_other_channels_are_not_shown(room: Room, trainer: FakeTrainer, desk: Desk, store: Store) -> None:
+    private = Room(desk, store, Address("discord", "777"))
+    place = await private.answered("A secret question?", ANN)
+    await private.press(place.press("bad"), ANN, server_id="5")
+    await desk.better(1, Presser(private.address, ANN, server_id="5"), "A secret answer.")
+    await room.press(f"teaching-yes:{ANN.platform_id}", ANN)
+    heard, shown_at = room.heard("retrain", BOSS, command=True)
+    heard = replace(heard, incoming=replace(heard.incoming, server_id="5"))
+    await desk.command("retrain", "", heard, shown_at)
+    trainer.go.set()
+    await shown_at.until(lambda place: len(place.texts) == 2)
+    assert "Whose badge?" not in shown_at.texts[1]
+    assert shown_at.actions == ["retrain-use", "retrain-drop"]
+
+
+async def test_what_somebody_else_said_is_no_lesson(room: Room, store: Store) -> None:
+    place = await room.answered("Is that so?", ANN, quoted=Quoted("Bob's secret", ()))
+    pressed = await room.press(place.press("bad"))
+    await room.desk.better(pressed.better or 0, Presser(ROOM, ANN), "Yes.")
+    await room.press(f"teaching-yes:{ANN.platform_id}", ANN)
+    assert await store.usable(trainer_community(room)) == []
+
+
+async def test_what_was_taught_moves_with_its_chat(room: Room, trainer: FakeTrainer, store: Store) -> None:
+    await teach(room)
+    await begun(room, trainer)
+    await room.desk.moved("discord", room.address.chat_id, "4711")
+    assert len(await store.usable("discord:chat:4711")) == 3
+    (run,) = await store.runs(("running",))
+    assert (run.address.chat_id, run.community) == ("4711", "discord:chat:4711")
+
+
+async def test_without_an_adapter_there_is_nothing_to_go_on_from(room: Room, model: FakeModel, trainer: FakeTrainer) -> None:
+    await teach(room)
+    model.adapter = "none"
+    assert "goes on from one" in (await room.command("retrain", BOSS)).texts[0]
+    model.adapter = ""
+    assert "Nothing can be trained here" in (await room.command("retrain", BOSS)).texts[0]
+    assert trainer.running == []
 
 
 async def test_unknown_adapters_and_servers_without_any(room: Room, model: FakeModel) -> None:
@@ -298,19 +388,26 @@ async def test_a_trainers_last_words_are_the_reason(settings: Settings, tmp_path
     command = program(tmp_path, "print('Looking', file=sys.stderr); print('The disk is full.', file=sys.stderr); sys.exit(1)")
     trainer = ProcessTrainer(settings, train=command)
     with pytest.raises(TrainerError, match=r"^The disk is full\.$"):
-        await trainer.retrain(tmp_path, tmp_path / "run", lambda progress: None)
+        await trainer.retrain(tmp_path, tmp_path / "run", "first", lambda progress: None)
 
 
-async def test_a_killed_trainer_is_a_failure(settings: Settings, tmp_path: Path) -> None:
-    trainer = ProcessTrainer(settings, train=program(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)"))
+async def test_a_killed_trainer_is_tried_again_and_then_a_failure(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.retraining.trainer.PAUSE", 0.01)
+    body = "pathlib.Path(sys.argv[1], str(time.time())).touch(); os.kill(os.getpid(), signal.SIGKILL)"
+    tries = tmp_path / "tries"
+    tries.mkdir()
+    trainer = ProcessTrainer(settings, train=program(tmp_path, body))
     with pytest.raises(TrainerError, match="exit code"):
-        await trainer.retrain(tmp_path, tmp_path / "run", lambda progress: None)
+        await trainer.retrain(tries, tmp_path / "run", "first", lambda progress: None)
+    assert len(list(tries.iterdir())) == 3
 
 
 async def test_a_trainer_that_judges_worse_is_no_failure(settings: Settings, tmp_path: Path) -> None:
     write(WORSE, tmp_path)
     trainer = ProcessTrainer(settings, train=program(tmp_path, "sys.exit(1)"))
-    assert await trainer.retrain(tmp_path, tmp_path, lambda progress: None) == WORSE
+    assert await trainer.retrain(tmp_path, tmp_path, "first", lambda progress: None) == WORSE
 
 
 async def test_a_cancelled_trainer_is_interrupted_and_gone(settings: Settings, tmp_path: Path) -> None:
@@ -319,7 +416,7 @@ async def test_a_cancelled_trainer_is_interrupted_and_gone(settings: Settings, t
         "pathlib.Path(sys.argv[1], 'started').touch()\ntime.sleep(60)"
     )
     trainer = ProcessTrainer(settings, train=program(tmp_path, body))
-    task = asyncio.create_task(trainer.retrain(tmp_path, tmp_path / "run", lambda progress: None))
+    task = asyncio.create_task(trainer.retrain(tmp_path, tmp_path / "run", "first", lambda progress: None))
     async with asyncio.timeout(20):
         while not (tmp_path / "started").exists():  # noqa: ASYNC110  # the process makes it
             await asyncio.sleep(0.02)

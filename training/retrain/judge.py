@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -47,6 +48,8 @@ class Measured(BaseModel):
 
 
 class SideBySide(BaseModel):
+    id: str
+    """Of the example."""
     question: str
     pictures: list[str]
     wanted: str
@@ -68,7 +71,8 @@ class Verdict(BaseModel):
 class Questions:
     """What both are asked."""
 
-    held_out: Sequence[Conversation]
+    held_out: Mapping[str, Conversation]
+    """By id."""
     keepsakes: Keepsakes
 
 
@@ -83,7 +87,7 @@ class Judge:
 
     def judge(self, questions: Questions) -> Verdict:
         measures = [
-            self._measured("what was taught and held out", self._held_out_loss, questions.held_out, is_loss=True),
+            self._measured("what was taught and held out", self._held_out_loss, [*questions.held_out.values()], is_loss=True),
             self._measured("shapes", self._shapes, load_conversations([_llava(questions.keepsakes.vqa)], skip_bad=False)),
             self._measured("drawings", self._drawings, questions.keepsakes.captions),
         ]
@@ -93,7 +97,7 @@ class Judge:
         found = [(measure, _worse(measure)) for measure in measures]
         measures = [measure.model_copy(update={"worse": reason is not None}) for measure, reason in found]
         reasons = [reason for _, reason in found if reason is not None]
-        answers = [self._side_by_side(talk) for talk in questions.held_out[:SHOWN]]
+        answers = [self._side_by_side(name, talk) for name, talk in islice(questions.held_out.items(), SHOWN)]
         return Verdict(offered=not reasons, reasons=reasons, measures=measures, answers=answers)
 
     def close(self) -> None:
@@ -140,12 +144,13 @@ class Judge:
         self._mind.default = self._both[0]
         return question, self._answerer.answer([], question, max_tokens=chat.MAX_TOKENS)
 
-    def _side_by_side(self, talk: Conversation) -> SideBySide:
+    def _side_by_side(self, name: str, talk: Conversation) -> SideBySide:
         given = []
         for attached in self._both:
             self._mind.default = attached
             given.append(self._answerer.answer(talk.images, talk.messages[0].text, max_tokens=MAX_TOKENS))
         return SideBySide(
+            id=name,
             question=talk.messages[0].text,
             pictures=[str(path) for path in talk.images],
             wanted=talk.messages[1].text,

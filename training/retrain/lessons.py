@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def make(folder: Path, to: Path, *, images: Path | None = None, text_only: str) 
     kept = [record for record in single if record not in held]
     to.mkdir(parents=True, exist_ok=True)
     for name, part in ((TRAIN, kept), (HELD_OUT, held)):
-        write_whole(to / name, "".join(json.dumps(record.line, ensure_ascii=False) + "\n" for record in part))
+        write_lines(to / name, [record.line for record in part])
     version = hashlib.sha256((sha256(to / TRAIN) + sha256(to / HELD_OUT)).encode()).hexdigest()[:16]
     doubles = len(learnable) - len(single)
     return Lessons(
@@ -85,13 +85,15 @@ class _Lesson:
     identity: str
     """The same for the same question about the same pictures."""
     group: str
+    pictures: str
+    """What they show, by content; empty where there are none."""
 
 
 def _read(folder: Path, images: Path) -> list[_Lesson]:
     file = folder / EXAMPLES
     if not file.is_file():
         raise TrainingError(f"There is no {EXAMPLES} in {folder}: it is no folder of lessons.")
-    raw = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    raw = [json.loads(line) for line in lines_of(file)]
     lessons: list[_Lesson] = []
     bad: list[str] = []
     for value, talk in zip(raw, read_conversations(Files(format="llava", file=file, images=images)), strict=True):
@@ -113,21 +115,59 @@ def _lesson(value: dict[str, Any], talk: Conversation) -> _Lesson:
         **({"image": value["image"]} if talk.images else {}),
         "conversations": value["conversations"],
     }
-    return _Lesson(talk, line, identity, str(value.get("group", value.get("id", talk.origin.number))))
+    group = str(value.get("group", value.get("id", talk.origin.number)))
+    return _Lesson(talk, line, identity, group, " ".join(pictures))
 
 
 def _held_out(lessons: Sequence[_Lesson]) -> list[_Lesson]:
-    """Whole groups, in an order that only their names decide, until there are enough; of a single group, single examples."""
-    groups: dict[str, list[_Lesson]] = {}
-    for lesson in lessons:
-        groups.setdefault(lesson.group, []).append(lesson)
+    """Whole groups, so that nothing that is asked afterwards was seen: who said it where, together with all who showed the same
+    picture; where that is nearly everything, what shows the same pictures; and else single examples."""
     wanted = math.ceil(len(lessons) * HELD_OUT_PART)
-    if max(len(group) for group in groups.values()) > len(lessons) - wanted:
-        groups = {lesson.identity: [lesson] for lesson in lessons}
+    by_pictures = {lesson: lesson.pictures or lesson.identity for lesson in lessons}
+    for named in (_united(lessons), by_pictures, {lesson: lesson.identity for lesson in lessons}):
+        groups: dict[str, list[_Lesson]] = {}
+        for lesson in lessons:
+            groups.setdefault(named[lesson], []).append(lesson)
+        if max(len(group) for group in groups.values()) <= len(lessons) // 2:
+            return _drawn(groups, wanted, len(lessons) // 2)
+    raise AssertionError("single examples are small groups")
+
+
+def _drawn(groups: Mapping[str, list[_Lesson]], wanted: int, most: int) -> list[_Lesson]:
+    """Those whose name's hash is small, and more if they are too few: so one that was held out is held out the next time, too,
+    when there are more lessons."""
     held: list[_Lesson] = []
-    for name in sorted(groups, key=lambda name: hashlib.sha256(name.encode()).hexdigest()):
-        if len(held) >= wanted:
-            break
-        if len(held) + len(groups[name]) <= len(lessons) // 2:
+    for name in sorted(groups, key=_drawn_at):
+        small = _drawn_at(name) < HELD_OUT_PART
+        if (small or len(held) < wanted) and len(held) + len(groups[name]) <= most:
             held += groups[name]
     return held
+
+
+def _drawn_at(name: str) -> float:
+    """0 to 1, by the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6]) / 2**48
+
+
+def _united(lessons: Sequence[_Lesson]) -> dict[_Lesson, str]:
+    """Names of groups, one for all groups that share a picture."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            name = leader[name]
+        return name
+
+    for lesson in lessons:
+        ends = sorted((find(f"group {lesson.group}"), find(f"picture {lesson.pictures or lesson.identity}")))
+        leader[ends[1]] = ends[0]
+    return {lesson: find(f"group {lesson.group}") for lesson in lessons}
+
+
+def lines_of(file: Path) -> list[str]:
+    """Lines of a JSONL file; people's words may hold other characters that count as line ends elsewhere."""
+    return [line for line in file.read_text("utf-8").split("\n") if line.strip()]
+
+
+def write_lines(file: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    write_whole(file, "".join(json.dumps(record) + "\n" for record in records))

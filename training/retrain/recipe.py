@@ -54,7 +54,7 @@ def recipe(preset: Preset, start: Adapter, lessons: Lessons, replay: Sequence[Fi
         "batch": {"size": BATCH, "micro": BATCH if preset.name == "pocket" else 2},
         "optimizer": {"lr": RATES[size], "min_lr": RATES[size] / 20, "warmup_steps": steps // 10},
         "checkpoints": {"every": 20},
-        "validation": {"every": max(steps // 4, 1), "examples": 256, "samples": 4},
+        "validation": {"every": max(steps // 4, 1), "examples": 256, "samples": 0},
         "precision": "bf16" if on_gpu else "auto",
         "gradient_checkpointing": preset.name != "pocket",
     }

@@ -19,7 +19,8 @@ from typing import Any
 import torch
 
 from model.adapters import Adapter
-from model.mind import Message, Mind
+from model.errors import ApiError
+from model.mind import Message, Mind, Prompt, PromptTooLong
 from model.presets import Preset
 from model.progress import progress
 from model.settings import WorkerSettings
@@ -32,12 +33,14 @@ from training.evaluate.answerer import picture_of
 from training.metrics import FINISHED
 from training.retrain.judge import Judge, Questions, Verdict
 from training.retrain.keepsakes import Keepsakes, unpack
-from training.retrain.lessons import Lessons, make
+from training.retrain.lessons import Lessons, lines_of, make, write_lines
 from training.retrain.recipe import learnt, recipe, replayed
 from training.runs import ARTEFACT, write_whole
 from training.stages import train
 
 DATA, RECIPE, VERDICT = "data", "retrain.yaml", "verdict.json"
+MARK = "<image>"
+"""Where LLaVA's format has a picture; read in a photo, it is three letters."""
 KEEPSAKES_LICENCE = "MIT (easy-VQA), public domain (Openclipart)"
 
 
@@ -66,7 +69,9 @@ def retrain(asked: Retraining, settings: WorkerSettings) -> tuple[Lessons, Verdi
         train_files = _as_served(asked, start, settings, lessons, keepsakes, bars)
     configuration = recipe(asked.preset, start, lessons, train_files, on_gpu=torch.cuda.is_available())
     write_whole(asked.folder / RECIPE, dump(configuration))
-    if train("instruct", str(asked.folder / RECIPE), asked.changes, asked.folder, skip_bad=False) != FINISHED:
+    features = asked.folder / DATA / "features"  # of people's pictures: they go with the rest of this folder
+    how = train("instruct", str(asked.folder / RECIPE), asked.changes, asked.folder, skip_bad=False, features=features)
+    if how != FINISHED:
         return lessons, None
     with progress() as bars:
         verdict = _judged(asked, start, settings, lessons, keepsakes, bars)
@@ -110,15 +115,16 @@ def _as_served(
     the lines that say what the recogniser and the reader make of a picture. A mind that learnt without them would not know
     whom to believe."""
     kept = keepsakes.replay.parent
-    replay = [json.loads(line) for line in keepsakes.replay.read_text("utf-8").splitlines()]
+    replay = [json.loads(line) for line in lines_of(keepsakes.replay)]
+    wanted = replayed(lessons, len(replay))
     share = Files(format="llava", file=kept / "replayed.jsonl", licence=KEEPSAKES_LICENCE)
-    _write(share.file, replay[:: max(1, len(replay) // replayed(lessons, len(replay)))])
+    write_lines(share.file, [replay[at * len(replay) // wanted] for at in range(wanted)])
     taught = learnt(lessons, lessons.train)
     hinted = {source: source.model_copy(update={"file": _beside(source.file)}) for source in (taught, share)}
     if not all(target.file.exists() for target in hinted.values()):
         with _mind(asked, start, settings, bars) as mind:
             for source, target in hinted.items():
-                _write(target.file, list(_hinted(mind, source, partial(bars, "Looking at pictures"))))
+                write_lines(target.file, list(_hinted(mind, source, partial(bars, "Looking at pictures"))))
     return [*(target for target in hinted.values() if target.file.stat().st_size), share]
 
 
@@ -127,7 +133,7 @@ def _beside(file: Path) -> Path:
 
 
 def _hinted(mind: Mind, source: Files, looked: Callable[[int, int], None]) -> Iterator[dict[str, Any]]:
-    lines = source.file.read_text("utf-8").splitlines()
+    lines = lines_of(source.file)
     talks = load_conversations([source], skip_bad=False)
     for at, (line, talk) in enumerate(zip(lines, talks, strict=True)):
         looked(at, len(lines))
@@ -143,10 +149,20 @@ def _hinted(mind: Mind, source: Files, looked: Callable[[int, int], None]) -> It
 
 
 def _hints(mind: Mind, talk: Conversation) -> tuple[str, ...]:
-    if not talk.images:
-        return ()
+    """None for what is not trained on: without a picture, or too long for the mind."""
+    prompt = _prompt(mind, talk) if talk.images else None
+    return () if prompt is None else tuple(hint.replace(MARK, "image") for hint in prompt.hints)
+
+
+def _prompt(mind: Mind, talk: Conversation) -> Prompt | None:
+    """None: question and answer do not fit into the context."""
     question = Message("user", (*(picture_of(path) for path in talk.images), talk.messages[0].text))
-    return mind.encode([question], max_new_tokens=1).hints
+    try:
+        return mind.encode([question], max_new_tokens=len(mind.answer_ids(talk.messages[1].text)))
+    except PromptTooLong:
+        return None
+    except ApiError as error:  # a picture that cannot be decoded
+        raise TrainingError(f"{talk.origin}: {error.message}") from error
 
 
 def _judged(
@@ -154,12 +170,12 @@ def _judged(
 ) -> Verdict:
     held_out = load_conversations([learnt(lessons, lessons.held_out)], skip_bad=False)
     with _mind(asked, start, settings, bars) as mind:
+        names = [str(json.loads(line)["id"]) for line in lines_of(lessons.held_out)]
+        fitting = {names[talk.origin.number - 1]: talk for talk in held_out if _prompt(mind, talk) is not None}
+        if not fitting:
+            raise TrainingError("Nothing that was held out fits into the context: there is nothing to judge by.")
         judge = Judge(mind, mind.default, mind.attach(Adapter.open(asked.folder / ARTEFACT)), bars)
         try:
-            return judge.judge(Questions(held_out, keepsakes))
+            return judge.judge(Questions(fitting, keepsakes))
         finally:
             judge.close()
-
-
-def _write(file: Path, records: Sequence[dict[str, Any]]) -> None:
-    write_whole(file, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
