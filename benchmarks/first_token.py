@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args(arguments)
     mind = pocket.load(options.precision, options.threads, adapter=options.adapter, hints=True)
-    mind.stop_token_ids = ()
+    mind.default.writer.stop_token_ids = ()
     print(header("Until the first token", "torch", "transformers"))
     print(f"pocket in {mind.precision}, {options.threads} threads, {options.rounds} rounds. Seconds:\n")
     print(table(["prompt", "median", "worst"], waiting(mind, options.rounds)))

@@ -116,7 +116,7 @@ def main() -> None:
     engines = []
     for precision in ("fp32", "int8"):
         mind = pocket.load(precision, options.threads)
-        mind.stop_token_ids = ()
+        mind.default.writer.stop_token_ids = ()
         engines.append(Engine(mind))
     full, int8 = engines
     peer = AutoModelForCausalLM.from_pretrained(pocket.weights().language, dtype=torch.float32).eval()

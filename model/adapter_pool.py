@@ -6,22 +6,39 @@ import asyncio
 import contextlib
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
 from model import shelf
 from model.adapters import Adapter
-from model.attached import Attached
+from model.attached import Attached, NoRoom
 from model.engine import Engine
+from model.files import MANIFEST, sha256
 from model.mind import Mind
 from model.settings import WorkerSettings
 from model.weights import WeightsError
 
 MOST_ATTACHED = 8
-"""Adapters that stay in the mind beside the default: those used last. One of phi2's takes up to 200 MB, of pocket's 10."""
+"""Adapters that stay in the mind beside the default, more only while more are asked for at once. One of phi2's takes up to
+200 MB, of pocket's 10."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An adapter on disk, by where it is and what it holds; without a folder the plain base."""
+
+    folder: Path | None = None
+    content: str = ""
+
+    @classmethod
+    def at(cls, folder: Path | None) -> Wanted:
+        """Blocking."""
+        file = None if folder is None else folder / MANIFEST
+        return cls(folder, sha256(file) if file is not None and file.is_file() else "")
 
 
 class AdapterPool:
@@ -30,18 +47,22 @@ class AdapterPool:
     The default is what `jnana adapters use` or MODEL_ADAPTER say at the moment. Answers go on with what they began with.
     """
 
-    def __init__(self, settings: WorkerSettings, mind: Mind, engine: Engine) -> None:
+    def __init__(self, settings: WorkerSettings, mind: Mind, engine: Engine, loaded: Path | None) -> None:
+        """`loaded`: the folder of the mind's default. Blocking, short."""
         self._settings = settings
         self._mind = mind
         self._engine = engine
-        self._default = self._chosen()
-        self._broken = self._default
-        """What could not become it: not tried again before something else is chosen. The default itself: nothing."""
+        self._default = Wanted.at(loaded)
+        self._broken: Wanted | None = None
+        """What could not become it; not tried again before it changes."""
         self._complaint = ""
-        self._attached: OrderedDict[Path | None, Attached] = OrderedDict({self._default: mind.default})
-        """By folder, None: the plain base; the one used last at the end."""
-        self._users: Counter[Attached] = Counter()
-        self._attaching = asyncio.Lock()
+        self._attached: OrderedDict[Wanted, Attached] = OrderedDict({self._default: mind.default})
+        """The one used last at the end."""
+        self._users: Counter[Wanted] = Counter()
+        self._coming: dict[Wanted, asyncio.Task[None]] = {}
+        """Being put in: for everybody who waits, whoever asked first and went away."""
+        self._one = asyncio.Lock()
+        self._choosing = asyncio.Lock()
 
     @property
     def default(self) -> Attached:
@@ -55,13 +76,9 @@ class AdapterPool:
     @contextlib.asynccontextmanager
     async def hold(self, name: str | None) -> AsyncIterator[Attached]:
         """An adapter for as long as an answer takes; None: the default. Raises WeightsError: it is not there, or unfit."""
-        folder = await self._current() if name is None else await asyncio.to_thread(self._find, name)
-        attached = await self._attach(folder)
-        self._users[attached] += 1
-        try:
+        wanted = await self._current() if name is None else await asyncio.to_thread(self._find, name)
+        async with self._pinned(wanted) as attached:
             yield attached
-        finally:
-            self._users[attached] -= 1
 
     async def set_default(self, name: str) -> None:
         """Answer with it from now on, after the next start as well; what is being written goes on as it began.
@@ -70,65 +87,91 @@ class AdapterPool:
         """
         if self._settings.adapter:
             raise WeightsError(f"MODEL_ADAPTER={self._settings.adapter} is set and wins: take it out of the settings first.")
-        folder = await asyncio.to_thread(self._find, name)
-        await self._attach(folder)
-        await asyncio.to_thread(shelf.set_default, name, self._mind.preset, self._settings.home)
-        self._become_default(folder)
+        async with self._choosing:
+            wanted = await asyncio.to_thread(self._find, name)
+            async with self._pinned(wanted):
+                await asyncio.to_thread(shelf.set_default, name, self._mind.preset, self._settings.home)
+                self._become_default(wanted)
 
-    async def _current(self) -> Path | None:
-        """The default's folder. One that has just been chosen is put in first; if it is broken, the old one goes on."""
-        chosen = self._default
+    async def _current(self) -> Wanted:
+        """The default. One that has just been chosen is put in first; if it is broken, the old one goes on."""
+        chosen: Wanted | None = None
         try:
-            chosen = await asyncio.to_thread(self._chosen)
-            if chosen not in (self._default, self._broken):
-                await self._attach(chosen)
-                self._become_default(chosen)
+            if await asyncio.to_thread(self._chosen) in (self._default, self._broken):
+                return self._default
+            async with self._choosing:
+                chosen = await asyncio.to_thread(self._chosen)  # now: it may have been chosen otherwise meanwhile
+                if chosen not in (self._default, self._broken):
+                    async with self._pinned(chosen):
+                        self._become_default(chosen)
         except WeightsError as error:
-            self._broken = chosen
+            if not isinstance(error, NoRoom):
+                self._broken = chosen
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 log.error("default_adapter_refused", reason=self._complaint)  # noqa: TRY400 - a sentence for the owner
         return self._default
 
-    def _become_default(self, folder: Path | None) -> None:
-        if folder != self._default:
-            self._default = self._broken = folder
+    def _become_default(self, wanted: Wanted) -> None:
+        if wanted != self._default:
+            self._default, self._broken, self._complaint = wanted, None, ""
+            self._mind.default = self.default
             log.info("default_adapter", name=self.default.name)
 
-    async def _attach(self, folder: Path | None) -> Attached:
-        if folder not in self._attached:
-            async with self._attaching:
-                if folder not in self._attached:  # still
-                    self._attached[folder] = await self._put_in(folder)
-                    await self._make_room()
-        self._attached.move_to_end(folder)
-        return self._attached[folder]
+    @contextlib.asynccontextmanager
+    async def _pinned(self, wanted: Wanted) -> AsyncIterator[Attached]:
+        """Put in if need be, and kept there inside the block."""
+        while wanted not in self._attached:  # again, should it have to make room before its turn comes
+            await asyncio.shield(self._task(wanted))
+        self._attached.move_to_end(wanted)
+        self._users[wanted] += 1
+        try:
+            yield self._attached[wanted]
+        finally:
+            self._users[wanted] -= 1
+            if not self._users[wanted]:
+                del self._users[wanted]
 
-    async def _put_in(self, folder: Path | None) -> Attached:
-        if folder is None:
-            return self._mind.plain
-        adapter = await asyncio.to_thread(Adapter.open, folder)
-        return await self._engine.compute(self._mind.attach, adapter)
+    def _task(self, wanted: Wanted) -> asyncio.Task[None]:
+        if wanted not in self._coming:
+            task = asyncio.create_task(self._put_in(wanted), name="attach")
+            self._coming[wanted] = task
+            task.add_done_callback(lambda done: self._came(wanted, done))
+        return self._coming[wanted]
 
-    async def _make_room(self) -> None:
+    def _came(self, wanted: Wanted, task: asyncio.Task[None]) -> None:
+        del self._coming[wanted]
+        if not task.cancelled():
+            task.exception()  # whoever still waits raises it
+
+    async def _put_in(self, wanted: Wanted) -> None:
+        async with self._one:
+            if wanted.folder is None:
+                self._attached[wanted] = self._mind.plain
+                return
+            adapter = await asyncio.to_thread(Adapter.open, wanted.folder)
+            self._attached[wanted] = await self._engine.compute(self._mind.attach, adapter)
+            await self._make_room(wanted)
+
+    async def _make_room(self, newest: Wanted) -> None:
         """Let go of those that nobody has used for longest."""
         while len(self._attached) > 1 + MOST_ATTACHED:
-            *older, _ = self._attached  # the newest is about to be used
-            idle = [one for one in older if one not in (self._default, None) and not self._users[self._attached[one]]]
-            if not idle:
+            kept = (newest, self._default, Wanted())
+            idle = next((one for one in self._attached if one not in kept and not self._users[one]), None)
+            if idle is None:
                 return
-            await self._engine.detach(self._attached.pop(idle[0]))
+            await self._engine.detach(self._attached.pop(idle))
 
-    def _chosen(self) -> Path | None:
+    def _chosen(self) -> Wanted:
         """Blocking. Raises WeightsError."""
-        return shelf.chosen(self._settings.adapter, self._mind.preset, self._settings.home)
+        return Wanted.at(shelf.chosen(self._settings.adapter, self._mind.preset, self._settings.home))
 
-    def _find(self, name: str) -> Path | None:
+    def _find(self, name: str) -> Wanted:
         """Blocking. Of those that are installed: a request must not name folders. Raises WeightsError."""
         if name == shelf.NONE:
-            return None
+            return Wanted()
         there = shelf.installed(self._mind.preset, self._settings.home)
         if name not in there:
             names = f"there are {', '.join(there)}" if there else "there is none yet"
             raise WeightsError(f"There is no adapter '{name}' for {self._mind.preset.name}: {names}.")
-        return there[name]
+        return Wanted.at(there[name])

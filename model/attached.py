@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+import structlog
+import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
@@ -19,6 +22,12 @@ from model.quantize import Placement
 from model.shelf import NONE
 from model.sight import Gaze
 from model.weights import PreparedWeights, WeightsError
+
+log = structlog.get_logger(__name__)
+
+
+class NoRoom(WeightsError):  # noqa: N818 - the name of the condition reads better than ...Error where it is caught
+    """There is no memory for an adapter now; later there may be."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +69,25 @@ class Attachments:
         self._keys = (f"lora{number}" for number in count())
 
     def attach(self, adapter: Adapter) -> Attached:
-        """Put an adapter in. Blocking: up to seconds. Raises WeightsError, and leaves all as it was, when it does not fit."""
+        """Put an adapter in. Blocking: up to seconds. Raises WeightsError when it does not fit, NoRoom when there is no memory
+        for it; then the others answer as before."""
         require_fit(adapter, self._preset, self._weights, self._placement.precision)
+        try:
+            return self._attach(adapter)
+        except (WeightsError, torch.AcceleratorError):
+            raise
+        except torch.OutOfMemoryError as error:
+            raise NoRoom(f"There is no memory for the adapter {adapter.name} beside what is being answered.") from error
+        except (OSError, ValueError, LookupError, AttributeError, RuntimeError, SafetensorError) as error:
+            log.exception("adapter_unfit", folder=str(adapter.folder))
+            raise WeightsError(
+                f"The adapter {adapter.name} ({adapter.folder}) cannot be loaded ({type(error).__name__}; the log says more)."
+            ) from error
+
+    def _attach(self, adapter: Adapter) -> Attached:
         card = adapter.card
-        served = card.served(self._preset)
         return Attached(
-            writer=PromptWriter(self._tokenizer, served, self._text.config.vocab_size),
+            writer=PromptWriter(self._tokenizer, card.served(self._preset), self._text.config.vocab_size),
             name=card.name,
             projector=self._projector(adapter.projector) if adapter.projector else None,
             lora=self._put(adapter.folder) if adapter.lora else None,
@@ -84,6 +106,7 @@ class Attachments:
 
     def _put(self, folder: Path) -> str:
         config, weights = lora.read(folder)
+        lora.require_switchable(config, weights, folder)
         if self._rotation is not None:
             if not int8.takes(config):
                 raise WeightsError(f"{folder} is not plain LoRA, which alone goes with 8 bits: set MODEL_PRECISION=fp32.")
@@ -91,7 +114,7 @@ class Attachments:
         key = next(self._keys)
         try:
             lora.put(self._text, config, weights, folder, key=key)
-        except WeightsError:
+        except BaseException:
             lora.take_out(self._text, key)
             raise
         self._model.lm_head = self._text.get_output_embeddings()
@@ -102,7 +125,7 @@ class Attachments:
         projector = Projector(tower.hidden_size, self._text.config.hidden_size)
         try:
             projector.load_state_dict(load_file(file))
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, SafetensorError) as error:
             raise WeightsError(f"The projector {file} does not fit this preset's tower and language model.") from error
         if self._rotation is not None:
             projector.rotation = self._rotation.matrix

@@ -95,7 +95,7 @@ class Turn:
                     prompt, sampling = await self.worker.parts.engine.compute(self._encode, messages, attached)
                     self.timings |= prompt.timings
                     self.timings["ocr"] += read
-                    self.emit(Started(attached.name, prompt.hints, tuple(self.transcripts)))
+                    self.emit(Started((prompt.attached or attached).name, prompt.hints, tuple(self.transcripts)))
                     await self._generate(prompt, sampling, arrived)
 
     @contextlib.asynccontextmanager

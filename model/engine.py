@@ -196,6 +196,8 @@ class Engine:
             writing = batch.waiting[0]
             others = sum(other.slots.memory.nbytes for other in self._batches.values() if other is not batch)
             running = sum(len(other.running) for other in self._batches.values())
+            if any(other.waiting and other.waiting[0].started < writing.started for other in self._batches.values()):
+                return  # first come, first served, whoever answers; else a busy adapter's slots would never leave room
             if running and (running >= self.slots or batch.bytes_with(writing) + others > self._memory):
                 return
             try:
@@ -227,7 +229,7 @@ class Engine:
         """After memory ran out: forget what only saves time, and let the youngest answer wait once; then there was no room."""
         self._prefixes.clear()
         youngest = batch.running[-1] if batch.running else batch.waiting[0]
-        self._memory = max(batch.needed - 1, 1)
+        self._memory = max(sum(other.needed for other in self._batches.values()) - 1, 1)
         log.warning("out_of_memory", answers=len(batch.running), budget=self._memory)
         if youngest.retried:
             self._let_go(batch, youngest, OutOfMemory())

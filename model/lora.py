@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +66,20 @@ def read_config(folder: Path) -> Any:
     return config
 
 
-def load(text: PreTrainedModel, folder: Path) -> None:
-    """Put an artefact's LoRA into a text model with its head, frozen. Raises WeightsError when it does not fit."""
-    put(text, *read(folder), folder)
+def require_switchable(config: Any, weights: Mapping[str, torch.Tensor], folder: Path) -> None:
+    """Raises WeightsError for a LoRA that changes more than it can take back when another one answers."""
+    more = [
+        name
+        for name in ("modules_to_save", "trainable_token_indices", "layer_replication", "target_parameters")
+        if getattr(config, name, None)
+    ]
+    if config.bias != "none":
+        more.append("bias")
+    more += [name for name in weights if ".lora_" not in name or ".lora_embedding_" in name][:1]
+    if more:
+        raise WeightsError(
+            f"{folder} changes the language model itself ({', '.join(more)}): only LoRA beside its layers is taken."
+        )
 
 
 def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], folder: Path, *, key: str = "default") -> None:
@@ -87,33 +100,38 @@ def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], fo
             warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
             inject_adapter_in_model(config, text, key, low_cpu_mem_usage=is_empty)
         result: Any = set_peft_model_state_dict(text, weights, key, low_cpu_mem_usage=is_empty)
-    except (ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except (ValueError, RuntimeError, LookupError, TypeError, AttributeError, re.error) as error:
         raise WeightsError(f"{unfit} ({' '.join(str(error).split())[:200]}).") from error
     # With several in it, PEFT misses those of the others as well.
-    missing = [name for name in result.missing_keys if ".lora_" in name and f".{key}." in name]
+    missing = [name for name in result.missing_keys if ".lora_" in name and f".{key}." in f"{name}."]
     if wrong := [*missing, *result.unexpected_keys]:
         raise WeightsError(f"{unfit} ({len(wrong)} of other layers, such as {wrong[0]}).")
     nn.Module.requires_grad_(text, False)
     nn.Module.eval(text)
 
 
-def activate(model: nn.Module, key: str | None) -> None:
-    """Compute with the LoRA that was put in as `key` from now on; None: as the base, bit for bit. One thread at a time."""
-    for layer in _layers(model):
-        layer.enable_adapters(key is not None)
-        if key is not None:
-            layer.set_adapter(key, inference_mode=True)
+def layers(model: nn.Module) -> list[Any]:
+    """Those that LoRA was put into."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def activate(layers: Iterable[Any], key: str | None) -> None:
+    """Compute with the LoRA that was put in as `key` from now on; None: as the base, bit for bit. One thread at a time.
+
+    Not by PEFT's `set_adapter`: it also walks through the weights of all adapters to say which of them learn, and none does.
+    """
+    for layer in layers:
+        layer._active_adapter = [] if key is None else [key]
 
 
 def take_out(model: nn.Module, key: str) -> None:
     """Let go of the LoRA that was put in as `key`. PEFT activates another one: `activate` is due."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Adapter .* was active", UserWarning)
-        for layer in _layers(model):
+        for layer in layers(model):
             layer.delete_adapter(key)
-
-
-def _layers(model: nn.Module) -> list[Any]:
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    getattr(model, "peft_config", {}).pop(key, None)

@@ -99,14 +99,13 @@ class Mind:
         self.device = device
         self.precision = precision
         self.tokenizer = default.writer.tokenizer
-        self.stop_token_ids = default.writer.stop_token_ids
-        """Of all that are attached: any of them ends an answer."""
         self.context_length = preset.context_length
         self.picture_tokens = HINT_TOKENS + preset.image_tokens
         """Upper bound of what one picture adds to a prompt: placeholders and hint text, tokens."""
         self._eyes = eyes
         self._attachments = attachments
         self._active: Attached | None = None
+        self._layers = lora.layers(model)
         self.switch_to(default)
 
     @classmethod
@@ -161,27 +160,35 @@ class Mind:
         model.generation_config.eos_token_id = list(mind.stop_token_ids)
         return mind
 
+    @property
+    def stop_token_ids(self) -> tuple[int, ...]:
+        """Tokens that end an answer of the default."""
+        return self.default.writer.stop_token_ids
+
     def attach(self, adapter: Adapter) -> Attached:
         """Put an adapter in beside those that are in. Blocking, up to seconds; between passes. Raises WeightsError."""
         assert self._attachments is not None  # noqa: S101 - of a mind that was made by hand, for a test
         try:
-            attached = self._attachments.attach(adapter)
+            return self._attachments.attach(adapter)
         finally:
-            self._active = None  # PEFT may have made it the active one
-        self.stop_token_ids = tuple(dict.fromkeys((*self.stop_token_ids, *attached.writer.stop_token_ids)))
-        return attached
+            self._changed()
 
     def detach(self, attached: Attached) -> None:
         """Take an adapter out, with which nobody is answered any more. Between passes."""
         assert self._attachments is not None  # noqa: S101
         self._attachments.detach(attached)
+        self._changed()
+
+    def _changed(self) -> None:
+        """PEFT may have made another one active, and wraps layers when they are first meant."""
+        self._layers = lora.layers(self.model)
         self._active = None
 
     def switch_to(self, attached: Attached | None) -> None:
         """Compute with this adapter from now on; None: as it is. Between passes."""
         if attached is not None and attached is not self._active:
             self.model.model.multi_modal_projector = attached.projector
-            lora.activate(self.model, attached.lora)
+            lora.activate(self._layers, attached.lora)
             self._active = attached
 
     def read_ahead(self, messages: Sequence[Message]) -> float:

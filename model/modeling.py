@@ -35,7 +35,7 @@ class JnanaConfig(LlavaConfig):
 
     image_seq_length: int = 49
     has_projector: bool = True
-    """False: no projector was trained yet; the model then answers text and refuses pictures."""
+    """False: none is made; without one the model answers text and refuses pictures."""
     lm_head_bias: bool | None = None
     """None: as the text model's own head has it."""
 

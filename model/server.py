@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from model.answer import Answer, EventStream
-from model.chat import stop_strings, transcribe
+from model.chat import admission, stop_strings, transcribe
 from model.errors import ApiError, bad_request, no_adapter
 from model.gate import Gate
 from model.schema import (
@@ -85,7 +85,8 @@ def _add_openai_routes(app: FastAPI, worker: Worker) -> None:
     @app.put("/v1/adapters/default")
     async def use(body: DefaultAdapter) -> ModelCard:
         try:
-            await worker.parts.adapters.set_default(body.name)
+            with admission():
+                await worker.parts.adapters.set_default(body.name)
         except WeightsError as error:
             raise bad_request(str(error), code="adapter_refused", param="name") from error
         return (await _cards(worker))[0]

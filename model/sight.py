@@ -88,9 +88,10 @@ class Eyes:
         `gaze`: how to look for the projector; None: there is none.
         """
         key = (picture.digest, gaze)
-        if key in self._seen:
-            self._seen.move_to_end(key)
-            return self._seen[key]
+        with self._lock:
+            if key in self._seen:
+                self._seen.move_to_end(key)
+                return self._seen[key]
         started = time.perf_counter()
         image = picture.load()
         known = self._seen_before(picture.digest)

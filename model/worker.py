@@ -81,7 +81,7 @@ def _load(
     progress(LOADING, LOAD_STEPS - 1, LOAD_STEPS)
     engine = Engine(mind)
     speech = Speech(weights.speech, device=str(mind.device), threads=threads)
-    parts = Parts(mind, engine, AdapterPool(settings, mind, engine), speech)
+    parts = Parts(mind, engine, AdapterPool(settings, mind, engine, adapter), speech)
     progress(LOADING, LOAD_STEPS, LOAD_STEPS)
     return parts
 

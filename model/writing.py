@@ -51,11 +51,11 @@ class Writing:
         self._max_tokens = sampling.max_tokens
         self._detokenizer = Detokenizer(mind.tokenizer)
         self._stop_strings = StopStrings(sampling.stop)
-        self._stop_ids = frozenset(mind.stop_token_ids)
+        self._stop_ids = frozenset(prompt.attached.writer.stop_token_ids if prompt.attached else mind.stop_token_ids)
         self._emit = emit
         self._begun = False
-        self._started = time.perf_counter()
-        self._first = self._started
+        self.started = time.perf_counter()
+        self._first = self.started
         self._embedded: torch.Tensor | None = None
 
     @property
@@ -110,7 +110,7 @@ class Writing:
                 text=self._from_first_word(self._stop_strings.flush()),
                 tokens=len(self._answer),
                 finish_reason="stop" if stopped else "length",
-                prefill=self._first - self._started,
+                prefill=self._first - self.started,
                 decode=time.perf_counter() - self._first,
             )
         )

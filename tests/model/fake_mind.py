@@ -25,6 +25,7 @@ from model.mind import Message, Prompt, PromptTooLong
 from model.modeling import JnanaConfig, JnanaForConditionalGeneration
 from model.presets import get_preset
 from model.settings import WorkerSettings
+from model.shelf import chosen
 from model.sight import Picture
 from model.speech import Segment, Transcript
 from model.weights import Progress
@@ -173,7 +174,9 @@ def fake_parts(settings: WorkerSettings, progress: Progress) -> Parts:
     mind: Any = FakeMind()
     speech: Any = FakeSpeech()
     engine = Engine(mind)
-    return Parts(mind, engine, AdapterPool(settings, mind, engine), speech)
+    return Parts(
+        mind, engine, AdapterPool(settings, mind, engine, chosen(settings.adapter, mind.preset, settings.home)), speech
+    )
 
 
 def slow_parts(settings: WorkerSettings, progress: Progress) -> Parts:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import io
+import json
+import shutil
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +21,8 @@ from structlog.testing import capture_logs
 
 from model import adapter_pool, shelf
 from model.adapters import PROJECTOR
-from model.lora import _layers
+from model.files import MANIFEST, write_manifest
+from model.lora import layers
 from model.presets import PHI2
 from model.weights import PreparedWeights
 from model.worker import load_parts
@@ -182,12 +187,98 @@ async def test_models_lists_all_that_may_be_asked_for(server: Running) -> None:
 async def test_those_that_nobody_uses_make_room(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapter_pool, "MOST_ATTACHED", 1)
     before = [await said(server, QUESTIONS[1], f"phi2/{name}") for name in NAMES]
-    layers = _layers(server.mind.model)
-    assert {key for layer in layers for key in layer.lora_A} == {"lora2"}
+    assert {key for layer in layers(server.mind.model) for key in layer.lora_A} == {"lora2"}
     crowd = [name for name in NAMES for _ in range(3)]
     together = await asyncio.gather(*(said(server, QUESTIONS[1], f"phi2/{name}") for name in crowd))
     assert together == [before[NAMES.index(name)] for name in crowd]
     assert [await said(server, QUESTIONS[1], f"phi2/{name}") for name in NAMES] == before
+
+
+async def test_who_is_let_go_is_freed(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter_pool, "MOST_ATTACHED", 1)
+    await said(server, QUESTIONS[1], "phi2/one")
+    pool = server.worker.parts.adapters
+    seen = [weakref.ref(attached) for attached in pool._attached.values() if attached.name == "one"]
+    for name in ("other", "third"):
+        await said(server, QUESTIONS[1], f"phi2/{name}")
+    gc.collect()
+    assert [ref() for ref in seen] == [None]
+
+
+async def test_an_adapter_comes_although_who_asked_for_it_went(server: Running) -> None:
+    pool = server.worker.parts.adapters
+
+    async def ask_for_it() -> None:
+        async with pool.hold("one"):
+            raise AssertionError("it was there at once")
+
+    asking = asyncio.create_task(ask_for_it())
+    while not pool._coming:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    first = await said(server, QUESTIONS[1], "phi2/one")
+    assert {key for layer in layers(server.mind.model) for key in layer.lora_A} == {"lora0"}
+    assert await said(server, QUESTIONS[1], "phi2/one") == first
+
+
+def spoil(home: Path, name: str, **config: Any) -> None:
+    """Whole by its manifest, and not fit all the same."""
+    folder = shelf.folder_of(PHI2, home) / name
+    file = folder / "adapter_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | config))
+    (folder / MANIFEST).unlink()
+    write_manifest(folder, {}, lambda count: None)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"r": 7}, {"target_modules": ["fc2"]}, {"target_modules": "("}, {"bias": "all"}, {"modules_to_save": ["lm_head"]}],
+    ids=str,
+)
+async def test_one_that_does_not_fit_leaves_the_others_as_they_were(server: Running, home: Path, config: Any) -> None:
+    before = [await said(server, QUESTIONS[1], f"phi2/{name}") for name in ("one", "none")]
+    spoil(home, "other", **config)
+    refused = await use(server, "other")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "adapter_refused"), refused.text
+    shelf.set_default("other", PHI2, home)
+    assert await said(server, QUESTIONS[1]) == before[1]
+    assert [await said(server, QUESTIONS[1], f"phi2/{name}") for name in ("one", "none")] == before
+    assert {key for layer in layers(server.mind.model) for key in layer.lora_A} == {"lora0"}
+
+
+async def test_each_sees_with_its_own_layer_and_fit(
+    server: Running, home: Path, weights: PreparedWeights, tmp_path: Path
+) -> None:
+    """What one has seen of a picture is not shown to another."""
+    looks: list[dict[str, Any]] = [{"layer": -1, "fit": "pad"}, {"layer": -2, "fit": "pad"}, {"layer": -1, "fit": "crop"}]
+    for number, look in enumerate(looks):
+        made = tiny_home.adapter(tmp_path / f"look{number}", weights, name=f"look{number}", **look)
+        shelf.install(made, PHI2, home)
+    together = [await said(server, QUESTIONS[1], f"phi2/look{number}") for number in range(3)]
+    assert together == [(await alone(home, f"look{number}"))[1] for number in range(3)]
+    mind: Any = server.mind
+    assert len({gaze for _, gaze in mind._eyes._seen}) == 3
+
+
+async def test_one_that_was_replaced_in_place_is_taken_anew(
+    server: Running, home: Path, weights: PreparedWeights, tmp_path: Path
+) -> None:
+    before = await said(server, QUESTIONS[1], "phi2/one")
+    shutil.rmtree(shelf.folder_of(PHI2, home) / "one")
+    shelf.install(tiny_home.adapter(tmp_path / "again", weights, seed=9, name="one"), PHI2, home)
+    assert await said(server, QUESTIONS[1], "phi2/one") != before
+
+
+async def test_a_default_chosen_while_it_loads_is_taken_with_the_first_message(home: Path) -> None:
+    def load_slowly(settings: Any, progress: Any) -> Any:
+        parts = load_parts(settings, progress)
+        shelf.set_default("one", PHI2, home)
+        return parts
+
+    async with running(load_slowly, **settings(home)) as server:
+        assert (await ask(server, "Hello")).model_extra["jnana"]["adapter"] == "one"
+        assert (await ask(server, "Hello", "phi2/none")).model_extra["jnana"]["adapter"] == "none"
 
 
 async def test_the_setting_wins_and_says_so(home: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
-from model import lora, shelf
+from model import shelf
 from model.adapters import Adapter
 from model.cli import app
 from model.weights import PreparedWeights
@@ -119,8 +119,8 @@ def test_half_of_an_adapter_is_nearly_the_same(run: Run, toy: Adapter, weights: 
     assert half.lora
     assert {tensor.dtype for file in (half.projector, half.lora) for tensor in load_file(file).values()} == {torch.float16}
     one, other = tiny_home.plain(weights), tiny_home.plain(weights)
-    lora.load(one, toy.folder)
-    lora.load(other, half.folder)
+    tiny_home.load_lora(one, toy.folder)
+    tiny_home.load_lora(other, half.folder)
     assert {weight.dtype for weight in other.parameters()} == {torch.float32}
     ids = torch.arange(5, 15)[None]
     torch.testing.assert_close(other(ids).logits, one(ids).logits, rtol=1e-3, atol=1e-3)

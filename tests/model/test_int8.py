@@ -57,7 +57,7 @@ def put_in(model: LlamaForCausalLM, rotation: Rotation | None, *, seed: int = 1,
 
 
 def logits(model: LlamaForCausalLM, key: str | None = None, **inputs: torch.Tensor) -> torch.Tensor:
-    lora.activate(model, key)
+    lora.activate(lora.layers(model), key)
     with torch.inference_mode():
         found: torch.Tensor = model(**inputs or {"input_ids": IDS}).logits
     return found

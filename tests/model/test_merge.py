@@ -8,7 +8,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from model import lora
 from model.adapters import Adapter, check
 from model.merge import merge
 from model.presets import PHI2
@@ -39,7 +38,7 @@ def ids() -> torch.Tensor:
 def test_merged_equals_unmerged_in_fp32(weights: PreparedWeights, tmp_path: Path) -> None:
     toy = tiny_home.adapter(tmp_path / "toy", weights)
     unmerged = tiny_home.plain(weights)
-    lora.load(unmerged, toy.folder)
+    tiny_home.load_lora(unmerged, toy.folder)
     merged = read(merge(toy, weights, tmp_path / "merged", nothing).language)
     assert merged.dtype == torch.float32
     torch.testing.assert_close(merged(ids()).logits, unmerged(ids()).logits, rtol=1e-6, atol=1e-6)
@@ -50,9 +49,9 @@ def test_merged_from_4_bits_equals_the_adapter_on_4_bits(tmp_path: Path) -> None
     weights = tiny_home.prepared(tmp_path, hidden_size=64, intermediate_size=128)  # bitsandbytes takes blocks of 64
     toy = tiny_home.adapter(tmp_path / "toy", weights, precision="nf4")
     on_4_bits = AutoModelForCausalLM.from_pretrained(weights.language, **nf4(torch.device("cpu")))
-    lora.load(on_4_bits, toy.folder)
+    tiny_home.load_lora(on_4_bits, toy.folder)
     full = tiny_home.plain(weights)
-    lora.load(full, toy.folder)
+    tiny_home.load_lora(full, toy.folder)
     done = merge(toy, weights, tmp_path / "merged", nothing)
     merged = read(done.language)
     off = (merged(ids()).logits - on_4_bits(ids()).logits.float()).abs().max()

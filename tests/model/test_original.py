@@ -108,7 +108,7 @@ def on_full_width(adapter: Adapter, weights: PreparedWeights, tmp_path: Path) ->
     """Loaded in fp32, which an adapter from 4 bits refuses, so that numbers can be compared."""
     full = tmp_path / "full"
     text = tiny_home.plain(weights)
-    lora.load(text, adapter.folder)
+    tiny_home.load_lora(text, adapter.folder)
     assert adapter.projector
     base = adapter.card.base.model_copy(update={"precision": "fp32"})
     card = adapter.card.model_copy(update={"base": base})

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, CLIPVisionModel, PhiConfig, PhiForCausalLM, PreTrainedModel
 
 from model.adapters import Adapter, Card, Source, Template
-from model.lora import extract
+from model.lora import extract, put, read
 from model.presets import END_OF_TURN, PHI2, PHI2_ADAPTER_TEMPLATE, Part
 from model.projector import Projector
 from model.weights import PreparedWeights, pull
@@ -65,6 +65,11 @@ def with_lora(text: PreTrainedModel, *, seed: int = 5, **changes: Any) -> PreTra
         if "lora_" in name:
             nn.init.normal_(parameter, std=0.3)
     return text.eval()
+
+
+def load_lora(text: PreTrainedModel, folder: Path) -> None:
+    """An artefact's, into a text model with its head."""
+    put(text, *read(folder), folder)
 
 
 def projector(seed: int = 5) -> Projector:

@@ -31,7 +31,7 @@ def taught(folder: Path, count: int = 40, *, groups: int = 10, pictures: int = 8
     """`count` corrections of as many groups."""
     folder.mkdir(parents=True)
     for number in range(pictures):
-        Image.new("RGB", (40, 40), (30 * number, 255 - 30 * number, 90)).save(folder / f"{number}.png")
+        Image.new("RGB", (40 + number, 40), (2 * number, 255 - 2 * number, 90)).save(folder / f"{number}.png")
     rows = [
         {
             "id": f"example-{at}",
@@ -225,7 +225,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small")
 def test_a_retraining_learns_judges_and_goes_on_where_it_was(current: Adapter, tmp_path: Path) -> None:
-    asked = Retraining(taught(tmp_path / "lessons"), PHI2, current.folder, tmp_path / "run", (*QUICK, "optimizer.lr=0.01"))
+    asked = Retraining(
+        taught(tmp_path / "lessons"), PHI2, current.folder, tmp_path / "run", changes=(*QUICK, "optimizer.lr=0.01")
+    )
     made, verdict = retrain(asked, WorkerSettings())
     assert verdict is not None
     first = {measure.name: measure for measure in verdict.measures}
