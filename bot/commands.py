@@ -160,9 +160,14 @@ async def teach(desk: Desk, request: Request) -> None:
 
 
 async def examples(desk: Desk, request: Request) -> None:
+    """`/examples` shows those that nobody has looked at; `/examples 12 The rowing club.` gives one a better answer."""
     if not desk.is_admin(request.heard):
         raise NotAllowed(text("admins-only"))
     here = community(request.place.address, request.heard.incoming.server_id)
+    number, _, answer = request.argument.partition(" ")
+    if number.isdecimal() and answer.strip():
+        await desk.say(request.place, await desk.teaching.reword(int(number), here, answer, request.language))
+        return
     said = await desk.teaching.next_example(here, request.language)
     await desk.say(request.place, said.words, said.buttons)
 
@@ -240,7 +245,7 @@ COMMANDS = {
         Command("regenerate", regenerate),
         Command("stop", stop),
         Command("teach", teach, takes_text="question", takes_answer=True, takes_file=True, private=True),
-        Command("examples", examples, private=True),
+        Command("examples", examples, takes_text="example", private=True),
         Command("retrain", retrain, takes_text="note"),
         Command("adapters", adapters, takes_text="adapter", private=True),
         Command("settings", settings, private=True),

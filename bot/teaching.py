@@ -117,6 +117,11 @@ class Teaching:
         buttons = tuple(Button(f"{verb}:{example.example_id}", say(language, f"button-{verb}")) for verb in verbs)
         return Said(f"{counts}\n\n{_shown(example, language)}", buttons)
 
+    async def reword(self, example_id: int, here: str, answer: str, language: str) -> str:
+        """Keep an example with another answer; what the admin is told. Raises TextTooLong."""
+        done = await self._store.reword_example(example_id, here, _within(answer))
+        return say(language, "example-reworded" if done else "example-gone", number=example_id)
+
     async def review(self, verb: str, example_id: int, here: str, language: str) -> Said:
         """Keep or drop an example, or leave it; the next one."""
         if verb in REVIEWS:

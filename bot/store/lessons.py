@@ -112,6 +112,15 @@ class LessonStore:
             row.state = state
         return row is not None
 
+    @writes
+    def reword_example(self, session: Session, example_id: int, community: str, answer: str) -> bool:
+        """Keep an example of this community with another answer; False: it is not there, or its people did not say yes."""
+        query = _joined(select(Example)).where(Example.id == example_id, Example.community == community, _allowed())
+        row = session.scalar(query)
+        if row is not None:
+            row.answer, row.state = answer, "kept"
+        return row is not None
+
     @reads
     def usable(self, session: Session, community: str) -> list[StoredExample]:
         """All that may be learnt from: everybody whose words or pictures are in it said yes, and no admin dropped it."""

@@ -68,6 +68,7 @@ command-help = Was ich kann
 command-status = Wie es mir geht
 option-question = Deine Frage
 option-answer = Was ich antworten soll
+option-example = Eine Nummer und eine bessere Antwort zu dem Beispiel
 option-note = Eine Notiz dazu
 option-adapter = use NAME oder back
 option-file = Ein Bild, eine Aufnahme oder eine Textdatei
@@ -106,6 +107,8 @@ teach-pictures-only = { $name }: Nur Bilder können Teil eines Beispiels sein.
 teaching-is-allowed = Du erlaubst, dass ich mit dem trainiert werde, was du mir beibringst.
 teaching-is-forbidden = Ich werde mit nichts von dir trainiert: du hast es nicht erlaubt.
 examples-count = **Was man mir hier beigebracht hat:** { $usable } zum Lernen ({ $new } noch nicht angesehen), { $waiting } von Leuten, die noch nicht Ja gesagt haben.
+example-reworded = Beispiel { $number } hat jetzt diese Antwort und wird behalten.
+example-gone = Ein Beispiel { $number }, das benutzt werden darf, gibt es hier nicht.
 example-from = **{ $number }**, von { $name }{ $pictures ->
     [0] {""}
     [one] , mit einem Bild

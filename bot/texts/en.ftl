@@ -70,6 +70,7 @@ command-help = What I can do
 command-status = How I am
 option-question = Your question
 option-answer = What I should answer
+option-example = A number and a better answer to that example
 option-note = A note for the record
 option-adapter = use NAME, or back
 option-file = A picture, a recording or a text file
@@ -108,6 +109,8 @@ teach-pictures-only = { $name }: only pictures can be part of an example.
 teaching-is-allowed = You allow that I am trained on what you teach me.
 teaching-is-forbidden = I am not trained on anything of yours: you did not allow it.
 examples-count = **What people taught here:** { $usable } to learn from ({ $new } not looked at yet), { $waiting } whose people have not said yes.
+example-reworded = Example { $number } has that answer now, and is kept.
+example-gone = There is no example { $number } here that may be used.
 example-from = **{ $number }**, from { $name }{ $pictures ->
     [0] {""}
     [one] , with a picture

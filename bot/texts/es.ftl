@@ -68,6 +68,7 @@ command-help = Qué sé hacer
 command-status = Cómo estoy
 option-question = Tu pregunta
 option-answer = Lo que debo responder
+option-example = Un número y una respuesta mejor para ese ejemplo
 option-note = Una nota para el registro
 option-adapter = use NOMBRE, o back
 option-file = Una imagen, una grabación o un archivo de texto
@@ -106,6 +107,8 @@ teach-pictures-only = { $name }: solo las imágenes pueden formar parte de un ej
 teaching-is-allowed = Permites que me entrenen con lo que me enseñas.
 teaching-is-forbidden = No me entrenan con nada tuyo: no lo has permitido.
 examples-count = **Lo que me han enseñado aquí:** { $usable } para aprender ({ $new } sin revisar), { $waiting } de personas que aún no han dicho que sí.
+example-reworded = El ejemplo { $number } tiene ahora esa respuesta y se conserva.
+example-gone = Aquí no hay ningún ejemplo { $number } que se pueda usar.
 example-from = **{ $number }**, de { $name }{ $pictures ->
     [0] {""}
     [one] , con una imagen

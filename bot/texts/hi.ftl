@@ -68,6 +68,7 @@ command-help = मैं क्या कर सकता हूँ
 command-status = मेरा हाल
 option-question = आपका सवाल
 option-answer = मुझे क्या जवाब देना चाहिए
+option-example = एक संख्या और उस उदाहरण का बेहतर जवाब
 option-note = रिकॉर्ड के लिए एक नोट
 option-adapter = use NAME, या back
 option-file = तस्वीर, रिकॉर्डिंग या टेक्स्ट फ़ाइल
@@ -103,6 +104,8 @@ teach-pictures-only = { $name }: उदाहरण में केवल त�
 teaching-is-allowed = आप अनुमति देते हैं कि जो आप सिखाते हैं उससे मुझे प्रशिक्षित किया जाए।
 teaching-is-forbidden = आपकी किसी चीज़ से मुझे प्रशिक्षित नहीं किया जाता: आपने इसकी अनुमति नहीं दी।
 examples-count = **लोगों ने यहाँ क्या सिखाया:** सीखने के लिए { $usable } ({ $new } अभी देखे नहीं गए), { $waiting } उन लोगों के जिन्होंने अभी हाँ नहीं कहा।
+example-reworded = उदाहरण { $number } का अब यह जवाब है, और वह रखा गया है।
+example-gone = यहाँ इस्तेमाल करने लायक कोई उदाहरण { $number } नहीं है।
 example-from = **{ $number }**, { $name } से{ $pictures ->
     [0] {""}
     [one] , एक तस्वीर के साथ

@@ -68,6 +68,7 @@ command-help = O que eu sei fazer
 command-status = Como eu estou
 option-question = Sua pergunta
 option-answer = O que devo responder
+option-example = Um número e uma resposta melhor para esse exemplo
 option-note = Uma nota para o registro
 option-adapter = use NOME, ou back
 option-file = Uma imagem, uma gravação ou um arquivo de texto
@@ -106,6 +107,8 @@ teach-pictures-only = { $name }: só imagens podem fazer parte de um exemplo.
 teaching-is-allowed = Você permite que me treinem com o que me ensina.
 teaching-is-forbidden = Não me treinam com nada seu: você não permitiu.
 examples-count = **O que me ensinaram aqui:** { $usable } para aprender ({ $new } ainda não vistos), { $waiting } de pessoas que ainda não disseram sim.
+example-reworded = O exemplo { $number } tem agora essa resposta e fica mantido.
+example-gone = Não há aqui um exemplo { $number } que possa ser usado.
 example-from = **{ $number }**, de { $name }{ $pictures ->
     [0] {""}
     [one] , com uma imagem

@@ -68,6 +68,7 @@ command-help = Что я умею
 command-status = Как у меня дела
 option-question = Твой вопрос
 option-answer = Что мне следует ответить
+option-example = Номер и лучший ответ для этого примера
 option-note = Заметка для истории
 option-adapter = use ИМЯ или back
 option-file = Картинка, запись или текстовый файл
@@ -108,6 +109,8 @@ teach-pictures-only = { $name }: частью примера могут быть
 teaching-is-allowed = Ты разрешаешь обучать меня на том, чему ты меня учишь.
 teaching-is-forbidden = Меня не обучают ни на чём твоём: ты не разрешил(а).
 examples-count = **Чему меня здесь научили:** { $usable } для обучения ({ $new } ещё не просмотрено), { $waiting } от людей, которые ещё не сказали «да».
+example-reworded = У примера { $number } теперь этот ответ, и он оставлен.
+example-gone = Примера { $number }, который можно использовать, здесь нет.
 example-from = **{ $number }**, от { $name }{ $pictures ->
     [0] {""}
     [one] , с картинкой

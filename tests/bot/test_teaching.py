@@ -143,6 +143,19 @@ async def test_admins_look_through_what_was_taught(room: Room, store: Store) -> 
     assert (await store.lessons(HERE)).new == 1
 
 
+async def test_admins_give_an_example_a_better_answer(room: Room, store: Store) -> None:
+    await allow(room, ANN)
+    await room.command("teach Whose badge?\nOurs.", ANN)
+    (example,) = await store.usable(HERE)
+    line = f"examples {example.example_id} The rowing club's."
+    assert "Only admins" in (await room.command(line, replace(BOB, language="en"))).texts[0]
+    assert await pairs(store) == [("Whose badge?", "Ours.")]
+    assert "has that answer now" in (await room.command(line, ANN, chat_admin=True)).texts[0]
+    assert await pairs(store) == [("Whose badge?", "The rowing club's.")]
+    assert (await store.lessons(HERE)).new == 0
+    assert "no example 999" in (await room.command("examples 999 What?", ANN, chat_admin=True)).texts[0]
+
+
 async def test_examples_stay_in_their_community(room: Room, desk: Any, store: Store) -> None:
     elsewhere = Room(desk, store, Address("discord", "200"))
     await allow(room, ANN)
