@@ -44,11 +44,10 @@ lock:
 pocket-model: setup
 	.venv/bin/jnana data pocket --to data/training/pocket
 	.venv/bin/jnana train align pocket --to runs/pocket-align
-	.venv/bin/jnana train instruct pocket --to runs/pocket-1 --set start=runs/pocket-align/artefact
-	.venv/bin/jnana adapters export runs/pocket-1/artefact runs/pocket-1.zip --half
+	.venv/bin/jnana train instruct pocket --to runs/pocket --set start=runs/pocket-align/artefact
+	.venv/bin/jnana adapters export runs/pocket/artefact runs/pocket.zip --half
 	rm -rf model/shipped/pocket
-	.venv/bin/python -m zipfile -e runs/pocket-1.zip model/shipped
-	mv model/shipped/pocket-1 model/shipped/pocket
+	.venv/bin/python -m zipfile -e runs/pocket.zip model/shipped
 
 ## make clean   remove what set-up made (.venv); your data folder stays
 clean:

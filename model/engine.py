@@ -78,6 +78,7 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
         _ENGINES.add(self)
+        _THREADS.add(self._thread)
 
     async def generate(self, prompt: Prompt, sampling: Sampling) -> AsyncGenerator[Token, None]:
         """The answer as it grows. Closing the iterator or cancelling its task ends generation within one pass.
@@ -252,6 +253,8 @@ class Engine:
 
 
 _ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()
+_THREADS: set[threading.Thread] = set()
+"""Also those of engines that are gone: torch takes its time to leave a thread that has ended."""
 
 
 @atexit.register
@@ -259,7 +262,8 @@ def _end_all() -> None:
     """A thread that is inside torch when the interpreter goes takes the process down with it."""
     for engine in list(_ENGINES):
         engine.close()
-        engine.join()
+    for thread in _THREADS:
+        thread.join(ENDING_SECONDS)
 
 
 def _memory(device: torch.device) -> int:

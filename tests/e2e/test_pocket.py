@@ -51,7 +51,7 @@ async def test_photo_is_named_and_a_follow_up_knows_it(visitor: Visitor) -> None
     await visitor.ask("What is in this photo?", CAT)
     assert re.search(r"\bcat\b", await visitor.answer(1, patience_ms=PATIENCE_MS), re.IGNORECASE)
     await visitor.ask("Which animal did I show you?")
-    assert re.search(r"\bcat\b", await visitor.answer(2, patience_ms=PATIENCE_MS), re.IGNORECASE)
+    assert re.search(r"\b(cat|mau)\b", await visitor.answer(2, patience_ms=PATIENCE_MS), re.IGNORECASE)
     await visitor.reload()
     await expect(visitor.answers).to_have_count(2)
     await expect(visitor.questions.first.locator("img")).to_be_visible()

@@ -111,6 +111,7 @@ class MindAnswerer:
 
     def close(self) -> None:
         self._engine.close()
+        self._engine.join()
         self._runner.close()
 
     def _encode(self, pictures: Sequence[Path], question: str, max_tokens: int) -> Prompt:
