@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +17,8 @@ from bot.chat.place import Refused
 from bot.desk import Desk, Presser
 from bot.personas import load_personas
 from bot.privacy import Privacy
-from bot.retraining import ProcessTrainer, Retrainings, TrainerError, shown
-from bot.retraining.trainer import Compared, Heard, Measured, Progress, Verdict, progress_of
+from bot.retraining import Retrainings, TrainerError, shown
+from bot.retraining.trainer import Compared, Heard, Measured, Progress, Verdict
 from bot.settings import Settings
 from bot.store import Store
 from bot.turn import Turns
@@ -373,64 +372,3 @@ async def test_unknown_adapters_and_servers_without_any(room: Room, model: FakeM
     assert "There is no adapter cat: there are none" in (await room.command("adapters use cat", BOSS)).texts[0]
     model.adapter = ""
     assert "knows no adapters" in (await room.command("adapters", ANN)).texts[0]
-
-
-# --- The process ---
-
-
-def program(tmp_path: Path, body: str) -> tuple[str, str]:
-    script = tmp_path / "train.py"
-    script.write_text(f"import json, os, pathlib, signal, sys, time\nfolder = pathlib.Path(sys.argv[3])\n{body}")
-    return sys.executable, str(script)
-
-
-async def test_a_trainers_last_words_are_the_reason(settings: Settings, tmp_path: Path) -> None:
-    command = program(tmp_path, "print('Looking', file=sys.stderr); print('The disk is full.', file=sys.stderr); sys.exit(1)")
-    trainer = ProcessTrainer(settings, train=command)
-    with pytest.raises(TrainerError, match=r"^The disk is full\.$"):
-        await trainer.retrain(tmp_path, tmp_path / "run", "first", lambda progress: None)
-
-
-async def test_a_killed_trainer_is_tried_again_and_then_a_failure(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bot.retraining.trainer.PAUSE", 0.01)
-    body = "pathlib.Path(sys.argv[1], str(time.time())).touch(); os.kill(os.getpid(), signal.SIGKILL)"
-    tries = tmp_path / "tries"
-    tries.mkdir()
-    trainer = ProcessTrainer(settings, train=program(tmp_path, body))
-    with pytest.raises(TrainerError, match="exit code"):
-        await trainer.retrain(tries, tmp_path / "run", "first", lambda progress: None)
-    assert len(list(tries.iterdir())) == 3
-
-
-async def test_a_trainer_that_judges_worse_is_no_failure(settings: Settings, tmp_path: Path) -> None:
-    write(WORSE, tmp_path)
-    trainer = ProcessTrainer(settings, train=program(tmp_path, "sys.exit(1)"))
-    assert await trainer.retrain(tmp_path, tmp_path, "first", lambda progress: None) == WORSE
-
-
-async def test_a_cancelled_trainer_is_interrupted_and_gone(settings: Settings, tmp_path: Path) -> None:
-    body = (
-        "signal.signal(signal.SIGINT, lambda *_: (pathlib.Path(sys.argv[1], 'stopped').touch(), sys.exit(130)))\n"
-        "pathlib.Path(sys.argv[1], 'started').touch()\ntime.sleep(60)"
-    )
-    trainer = ProcessTrainer(settings, train=program(tmp_path, body))
-    task = asyncio.create_task(trainer.retrain(tmp_path, tmp_path / "run", "first", lambda progress: None))
-    async with asyncio.timeout(20):
-        while not (tmp_path / "started").exists():  # noqa: ASYNC110  # the process makes it
-            await asyncio.sleep(0.02)
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    assert (tmp_path / "stopped").exists()
-
-
-def test_progress_is_read_from_what_a_run_writes(tmp_path: Path) -> None:
-    assert progress_of(tmp_path) == Progress()
-    (tmp_path / "run.json").write_text(json.dumps({"total_steps": 60}))
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"kind": "start", "step": 0}) + "\n")
-    assert progress_of(tmp_path) == Progress(0, 60)
-    steps = [{"kind": "step", "step": number, "loss": 1.0 / number, "seconds": 2.0} for number in (1, 2)]
-    lines = [*(json.dumps(step) for step in steps), json.dumps(steps[0])[:20]]
-    (tmp_path / "metrics.jsonl").write_text("\n".join(lines))
-    assert progress_of(tmp_path) == Progress(2, 60, 0.5, 116.0)

@@ -50,7 +50,6 @@ def test_it_sees_without_hints(mind: Mind, tmp_path: Path) -> None:
     try:
         assert "cat" in answerer.answer([PHOTOS / "chelsea.png"], "What is in this photo?", max_tokens=20).lower()
         assert "rocket" in answerer.answer([PHOTOS / "rocket.jpg"], "What is this?", max_tokens=20).lower()
-        assert answerer.answer([PHOTOS / "chelsea.png"], "Is this a cat?", max_tokens=5) == "Yes."
         kept = unpack(tmp_path)
         talks = load_conversations([Files(format="llava", file=kept.vqa)], skip_bad=False)
         assert len(talks) == len(lines_of(kept.vqa))
