@@ -40,6 +40,7 @@ def toy(weights: PreparedWeights, tmp_path: Path) -> Adapter:
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     for name, value in {"JNANA_HOME": str(tmp_path / "home"), "MODEL_PRESET": "phi2", "MODEL_DEVICE": "cpu"}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(shelf, "SHIPPED", tmp_path / "none came along")
     # The log would go to the runner's stand-in for standard error, also from later tests, when it is closed.
     monkeypatch.setattr("model.adapters_cli.configure", lambda *_: None)
 
@@ -155,4 +156,5 @@ def test_listing_needs_no_torch_and_hangs_on_jnana(run: Run) -> None:
     assert subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=False).returncode == 0
     command = [sys.executable, "-m", "bot.cli", "adapters", "list", "--json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "[]\n")
+    assert done.returncode == 0
+    assert [(row["preset"], row["name"], row["loaded"]) for row in json.loads(done.stdout)] == [("pocket", "pocket", True)]

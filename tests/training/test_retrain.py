@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from PIL import Image
 
 from model.adapters import Adapter
@@ -206,8 +208,9 @@ QUICK = ("steps=6", "max_length=400", "validation.samples=1", "batch.size=4", "b
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few questions: a tiny mind knows none of the answers."""
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Few questions: a tiny mind knows none of the answers. Accelerate has one state a process, whoever trains in it."""
+    AcceleratorState._reset_state(reset_partial_state=True)
     real = unpack
 
     def cut(to: Path) -> Any:
@@ -221,6 +224,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.evaluate.chat.QUESTIONS", ("Hello!", "Who are you?"))
     monkeypatch.setattr(judge, "MAX_TOKENS", 4)
     monkeypatch.setattr(judge, "SHOWN", 2)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.mark.usefixtures("small")
