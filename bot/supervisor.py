@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -173,7 +174,7 @@ class Supervisor:
             return code
         finally:
             helpers[1].cancel()
-            await _end(process)
+            await end(process)
             helpers[0].cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
 
@@ -259,15 +260,16 @@ def _log_event(line: str) -> bool:
     return True
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+async def end(process: asyncio.subprocess.Process, how: signal.Signals = signal.SIGTERM) -> None:
+    """Ask it to stop, and kill it if it has not after STOP_GRACE seconds."""
     if process.returncode is not None:
         return
     with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+        process.send_signal(how)
         try:
             async with asyncio.timeout(STOP_GRACE):
                 await process.wait()
         except TimeoutError:
-            log.warning("worker killed, it did not stop", pid=process.pid)
+            log.warning("process killed, it did not stop", pid=process.pid)
             process.kill()
             await process.wait()

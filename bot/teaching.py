@@ -11,11 +11,9 @@ from bot.chat.place import Button
 from bot.errors import MediaRefused, TextTooLong, WrongExample
 from bot.media import Media, MediaDecoder
 from bot.store import Store
+from bot.store.lessons import MAX_WORDS
 from bot.store.records import ExampleState, StoredExample
 from bot.texts import say, text
-
-MAX_WORDS = 2000
-"""Characters of a question and of an answer to learn: what a form takes, and more than a small model can imitate."""
 
 MAX_PICTURES = 4
 """Of one example: that many fit into the contexts that adapters are trained with."""

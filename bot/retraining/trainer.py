@@ -17,12 +17,10 @@ from typing import Any, Protocol
 import structlog
 
 from bot.settings import Settings
-from bot.supervisor import NOT_FOR_WORKER
+from bot.supervisor import NOT_FOR_WORKER, end
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at how far a run is."""
-STOP_GRACE = 4.0
-"""Seconds from the wish to stop to the kill. Nothing is lost by it: checkpoints are written in one step."""
 ATTEMPTS, PAUSE = 3, 3.0
 """Of a run that was interrupted by something else than us, and seconds between them."""
 INTERRUPTED, IN_USE = 130, "is in use"
@@ -161,7 +159,7 @@ class ProcessTrainer:
         try:
             code = await process.wait()
         finally:
-            await _stop(process)
+            await end(process, signal.SIGINT)  # nothing is lost by a kill, either: checkpoints are written in one step
             said = await words
         return code, said
 
@@ -233,17 +231,3 @@ def _step(line: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return metric if isinstance(metric, dict) and metric.get("kind") == "step" else None
-
-
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGINT)
-        try:
-            async with asyncio.timeout(STOP_GRACE):
-                await process.wait()
-        except TimeoutError:
-            log.warning("training killed, it did not stop", pid=process.pid)
-            process.kill()
-            await process.wait()

@@ -20,8 +20,8 @@ from bot.store.tables import Answer, Attachment, Conversation, Example, ExampleP
 PICTURE, TEXT = "picture", "text"
 DROPPED: ExampleState = "dropped"
 
-MAX_QUESTION = 2000
-"""Characters: more than a small model can learn from."""
+MAX_WORDS = 2000
+"""Characters of a question and of an answer to learn: what a form takes, and more than a small model can imitate."""
 
 Row = TypeVar("Row")
 Teacher, Asker = aliased(Person), aliased(Person)
@@ -157,7 +157,7 @@ def _is_lesson(turn: Turn) -> bool:
     """Not with a text file, without which nobody could answer; nor with what somebody else said, who was not asked; nor
     longer than can be learnt."""
     has_file = any(row.kind == TEXT for row in turn.attachments)
-    return not (has_file or turn.quotes or len(_question(turn)) > MAX_QUESTION)
+    return not (has_file or turn.quotes or len(_question(turn)) > MAX_WORDS)
 
 
 def _question(turn: Turn) -> str:

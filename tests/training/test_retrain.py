@@ -151,6 +151,15 @@ def test_every_bad_record_is_named(tmp_path: Path) -> None:
     assert ["record 4" in mistake or "record 8" in mistake for mistake in refused.value.mistakes] == [True, True]
 
 
+def test_a_line_that_is_no_json_is_named_too(tmp_path: Path) -> None:
+    folder = taught(tmp_path / "lessons")
+    file = folder / EXAMPLES
+    file.write_text(file.read_text() + "\n{broken\n")
+    with pytest.raises(Mistakes) as refused:
+        make(folder, tmp_path / "data", text_only="base")
+    assert ["record 42" in mistake for mistake in refused.value.mistakes] == [True]
+
+
 def test_a_folder_without_lessons_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no folder of lessons"):
         make(tmp_path, tmp_path / "data", text_only="base")

@@ -93,14 +93,14 @@ def _read(folder: Path, images: Path) -> list[_Lesson]:
     file = folder / EXAMPLES
     if not file.is_file():
         raise TrainingError(f"There is no {EXAMPLES} in {folder}: it is no folder of lessons.")
-    raw = [json.loads(line) for line in lines_of(file)]
+    lines = file.read_text("utf-8").split("\n")
     lessons: list[_Lesson] = []
     bad: list[str] = []
-    for value, talk in zip(raw, read_conversations(Files(format="llava", file=file, images=images)), strict=True):
+    for talk in read_conversations(Files(format="llava", file=file, images=images)):
         if isinstance(talk, BadRecord) or (missing := [path for path in talk.images if not path.is_file()]):
             bad.append(str(talk) if isinstance(talk, BadRecord) else f"{talk.origin}: there is no picture {missing[0]}")
             continue
-        lessons.append(_lesson(value, talk))
+        lessons.append(_lesson(json.loads(lines[talk.origin.number - 1]), talk))
     if bad:
         raise Mistakes(f"{file} has {len(bad)} records that cannot be trained on:", bad)
     return lessons

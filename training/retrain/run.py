@@ -40,7 +40,7 @@ from training.stages import train
 
 DATA, RECIPE, VERDICT = "data", "retrain.yaml", "verdict.json"
 MARK = "<image>"
-"""Where LLaVA's format has a picture; read in a photo, it is three letters."""
+"""Where LLaVA's format has a picture; read in a photo, it is a word like any other."""
 KEEPSAKES_LICENCE = "MIT (easy-VQA), public domain (Openclipart)"
 
 
@@ -143,7 +143,7 @@ def _hinted(mind: Mind, source: Files, looked: Callable[[int, int], None]) -> It
         record = json.loads(line)
         first, *rest = record["conversations"]
         words = "\n".join([*hints, talk.messages[0].text])
-        marked = "".join("<image>\n" for _ in talk.images) + words
+        marked = f"{MARK}\n" * len(talk.images) + words
         yield record | {"conversations": [first | {"value": marked}, *rest]}
     looked(len(lines), len(lines))
 
