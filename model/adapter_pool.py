@@ -73,6 +73,10 @@ class AdapterPool:
         there = await asyncio.to_thread(shelf.installed, self._mind.preset, self._settings.home)
         return [shelf.NONE, *there]
 
+    async def origins(self) -> dict[str, shelf.Origin]:
+        """Where they come from, by name."""
+        return await asyncio.to_thread(shelf.origins, self._mind.preset, self._settings.home)
+
     @contextlib.asynccontextmanager
     async def hold(self, name: str | None) -> AsyncIterator[Attached]:
         """An adapter for as long as an answer takes; None: the default. Raises WeightsError: it is not there, or unfit."""

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from torch import Tensor, dtype
 
 CARD, PROJECTOR, LORA, LORA_CONFIG = "card.json", "projector.safetensors", "adapter_model.safetensors", "adapter_config.json"
+FILES = (CARD, PROJECTOR, LORA, LORA_CONFIG, MANIFEST)
+"""All that an artefact may hold."""
 FORMAT: Literal[1] = 1
 """Of the folder; raised when an older version of the product could not read it."""
 
@@ -189,6 +191,8 @@ class Adapter:
                 raise WeightsError(f"The adapter {folder} was written by another version of Jñāna: update this one.")
             if (wrong := check_manifest(folder, None, lambda count: None)) is not None:
                 raise WeightsError(f"The adapter {folder} is damaged ({wrong}): {again}")
+            if others := sorted(path.name for path in folder.iterdir() if path.name not in FILES):
+                raise WeightsError(f"The adapter {folder} holds {others[0]}, which is no file of an adapter: {again}")
             adapter = cls(folder, Card.model_validate(values))
         except ValidationError as error:
             where = ".".join(str(part) for part in error.errors()[0]["loc"])
@@ -261,7 +265,7 @@ def check(adapter: Adapter, preset: Preset, weights: PreparedWeights, precision:
         wrong.append(f"It reads layer {card.tower.layer} of the vision tower, and here the tower has {layers}.")
     if card.tower.tokens != preset.image_tokens:
         wrong.append(f"Its pictures are {card.tower.tokens} tokens, and those of {preset.name} are {preset.image_tokens}.")
-    return wrong + _wrong_template(card.template, preset, weights.language)
+    return wrong + _wrong_template(card.template, preset, weights.language) + _wrong_numbers(adapter)
 
 
 def open_fitting(folder: Path, preset: Preset, weights: PreparedWeights, precision: Precision) -> Adapter:
@@ -304,6 +308,22 @@ def _wrong_template(template: Template, preset: Preset, language: Path) -> list[
             f"Its answers end with {template.end_of_turn}, which is no special token of {preset.components['language'].title}."
         )
     return wrong
+
+
+def _wrong_numbers(adapter: Adapter) -> list[str]:
+    """Files that are not what their names say, whatever the manifest claims, and numbers that would spoil every answer."""
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    for file in filter(None, (adapter.projector, adapter.lora)):
+        try:
+            with safe_open(file, "pt") as weights:
+                broken = [name for name in weights.keys() if not torch.isfinite(weights.get_tensor(name)).all()]  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            return [f"Its {file.name} cannot be read as safetensors ({error})."]
+        if broken:
+            return [f"Its {file.name} holds numbers that are none (NaN or infinity), first in {broken[0]}."]
+    return []
 
 
 def _special_tokens(language: Path) -> set[str]:

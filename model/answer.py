@@ -125,7 +125,7 @@ class Answer:
             yield self._chunk([ChunkChoice(delta=Delta())], jnana=Jnana(queue_position=event.position))
         elif isinstance(event, Started):
             self._started = event
-            heard = Jnana(hints=list(event.hints), transcripts=_transcripts(event.transcripts))
+            heard = Jnana(hints=list(event.hints), transcripts=_transcripts(event.transcripts), adapter=event.adapter)
             yield self._chunk([ChunkChoice(delta=Delta(role="assistant", content=""))], jnana=heard)
         elif isinstance(event, Token) and event.text:
             yield self._chunk([ChunkChoice(delta=Delta(content=event.text))])

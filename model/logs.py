@@ -39,6 +39,5 @@ def configure(level: str, form: Literal["console", "json"]) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(_Stderr()),  # type: ignore[arg-type]  # print needs no more
-        cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=LIBRARY_LEVEL, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")

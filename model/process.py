@@ -29,6 +29,7 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from model import allocator
 from model.server import create_app
 from model.settings import WorkerSettings
 from model.weights import Progress, WeightsError
@@ -49,6 +50,9 @@ LINGER_SECONDS = 3.0
 
 PARENT_POLL_SECONDS = 1.0
 """Seconds between two looks at whether the parent still lives."""
+
+TRIM_SECONDS = 60.0
+"""Seconds between two times that freed memory goes back to the system."""
 
 BACKLOG = 128
 """Connections the kernel holds until they are accepted."""
@@ -95,7 +99,8 @@ async def _serve(worker: Worker, listener: socket.socket, on_ready: Callable[[],
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     server = _Server(worker)
-    tasks = [asyncio.create_task(server.load(on_ready)), asyncio.create_task(server.follow_parent())]
+    lasting = (server.load(on_ready), server.follow_parent(), _trim_now_and_then())
+    tasks = [asyncio.create_task(work) for work in lasting]
     try:
         await server.serve(sockets=[listener])
     finally:
@@ -105,6 +110,12 @@ async def _serve(worker: Worker, listener: socket.socket, on_ready: Callable[[],
         with contextlib.suppress(asyncio.CancelledError):
             await task
     return server.exit_code
+
+
+async def _trim_now_and_then() -> None:
+    while True:
+        await asyncio.sleep(TRIM_SECONDS)
+        await asyncio.to_thread(allocator.trim)
 
 
 class _Server(uvicorn.Server):

@@ -6,6 +6,7 @@ Reference: https://platform.openai.com/docs/api-reference/chat and /audio.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
@@ -162,6 +163,14 @@ class ChatChunk(BaseModel):
     jnana: Jnana | None = None
 
 
+class AdapterCard(BaseModel):
+    """The short form of an adapter's card.json."""
+
+    created: date
+    data: tuple[str, ...]
+    """Names of what it learnt from."""
+
+
 class ModelCard(BaseModel):
     id: str
     object: Literal["model"] = "model"
@@ -172,6 +181,9 @@ class ModelCard(BaseModel):
     capabilities: list[str]
     adapter: str
     """The one that answers by this id, `none` for the plain base."""
+    parent: str | None = None
+    """Id of what this adapter went on from; None: it is not here, or this is the plain base."""
+    card: AdapterCard | None = None
 
 
 class DefaultAdapter(BaseModel):

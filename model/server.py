@@ -21,6 +21,7 @@ from model.chat import admission, stop_strings, transcribe
 from model.errors import ApiError, bad_request, no_adapter
 from model.gate import Gate
 from model.schema import (
+    AdapterCard,
     ChatRequest,
     DefaultAdapter,
     Health,
@@ -32,6 +33,7 @@ from model.schema import (
     TranscriptionSegment,
     VerboseTranscription,
 )
+from model.shelf import Origin
 from model.speech import Transcript
 from model.weights import WeightsError
 from model.worker import Worker
@@ -137,6 +139,7 @@ async def _cards(worker: Worker) -> list[ModelCard]:
     """The preset as it answers by default, then with each adapter that may be asked for."""
     mind, adapters = worker.parts.mind, worker.parts.adapters
     names = {f"{mind.preset.name}/{name}": name for name in await adapters.names()}
+    origins = await adapters.origins()
     return [
         ModelCard(
             id=model,
@@ -145,9 +148,18 @@ async def _cards(worker: Worker) -> list[ModelCard]:
             image_tokens=mind.picture_tokens,
             capabilities=["text", "image", "audio"],
             adapter=name,
+            **_origin(mind.preset.name, origins.get(name)),
         )
         for model, name in {mind.preset.name: adapters.default.name, **names}.items()
     ]
+
+
+def _origin(model: str, origin: Origin | None) -> dict[str, Any]:
+    """Fields of a ModelCard. vLLM, too, names the parent of a LoRA by its id."""
+    if origin is None:
+        return {}
+    parent = None if origin.parent is None else f"{model}/{origin.parent}"
+    return {"parent": parent, "card": AdapterCard(created=origin.made, data=origin.data)}
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:

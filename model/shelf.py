@@ -10,10 +10,12 @@ import os
 import shutil
 import tempfile
 import zipfile
+from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
-from model.adapters import CARD, LORA, LORA_CONFIG, PROJECTOR, RESERVED, Adapter, disk
-from model.files import MANIFEST, appearing, locked, remove_leftovers
+from model.adapters import CARD, FILES, RESERVED, Adapter, Card, disk
+from model.files import MANIFEST, appearing, locked, remove_leftovers, sha256
 from model.presets import Preset
 from model.weights import WeightsError
 
@@ -21,7 +23,6 @@ SHIPPED = Path(__file__).parent / "shipped"
 """Has a folder for each preset whose adapter comes along with the product."""
 NONE, DEFAULT = RESERVED
 """What to write for no adapter, and the file with the name of the one that is loaded unless MODEL_ADAPTER says otherwise."""
-FILES = (CARD, PROJECTOR, LORA, LORA_CONFIG, MANIFEST)
 
 
 def folder_of(preset: Preset, home: Path) -> Path:
@@ -40,6 +41,34 @@ def installed(preset: Preset, home: Path) -> dict[str, Path]:
     if (along := shipped(preset)) is not None:
         found.setdefault(_name(along), along)
     return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an adapter comes from. `parent`: name of the one it went on from, NONE for the plain base; None: not here any more.
+    `data`: names of what it learnt from, its parents' included."""
+
+    made: date
+    parent: str | None
+    data: tuple[str, ...]
+
+
+def origins(preset: Preset, home: Path) -> dict[str, Origin]:
+    """As the cards of those that are installed say it, by name; damaged ones are left out. Blocking.
+
+    Files are not checked against their manifests: who lists adapters does not wait for gigabytes to be read.
+    """
+    there = installed(preset, home)
+    names = {sha256(folder / MANIFEST): name for name, folder in there.items() if (folder / MANIFEST).is_file()}
+    found = {}
+    for name, folder in there.items():
+        try:
+            card = Card.model_validate_json((folder / CARD).read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        parent = NONE if card.parent is None else names.get(card.parent)
+        found[name] = Origin(card.created.date(), parent, tuple(dict.fromkeys(source.name for source in card.data)))
+    return found
 
 
 def find(name_or_path: str, preset: Preset, home: Path) -> Path:

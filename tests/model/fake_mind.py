@@ -170,6 +170,13 @@ class FakeSpeech:
         pass
 
 
+class DeafSpeech(FakeSpeech):
+    """In place of a real one, whatever that is made with."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+
 def fake_parts(settings: WorkerSettings, progress: Progress) -> Parts:
     mind: Any = FakeMind()
     speech: Any = FakeSpeech()

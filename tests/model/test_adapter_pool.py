@@ -19,23 +19,22 @@ import torch
 from PIL import Image
 from structlog.testing import capture_logs
 
+from bot.adapters import Origin
+from bot.errors import WorkerRefused
+from bot.memory import PromptMessage
+from bot.worker import Details, ModelClient, Piece, Position
 from model import adapter_pool, shelf
-from model.adapters import PROJECTOR
+from model.adapters import CARD, PROJECTOR, Source
 from model.files import MANIFEST, write_manifest
 from model.lora import layers
 from model.presets import PHI2
 from model.weights import PreparedWeights
 from model.worker import load_parts
 from tests.model import tiny_home
-from tests.model.fake_mind import FakeSpeech
+from tests.model.fake_mind import DeafSpeech
 from tests.model.serving import Running, running
 
 torch.set_num_threads(1)
-
-
-class DeafSpeech(FakeSpeech):
-    def __init__(self, *_: Any, **__: Any) -> None:
-        super().__init__()
 
 
 NAMES = ("one", "other", "third")
@@ -120,6 +119,22 @@ async def test_a_crowd_is_answered_by_whom_each_asks(server: Running, home: Path
     assert [await said(server, QUESTIONS[1], f"phi2/{name}") for name in names] == [expected[name][1] for name in names]
 
 
+async def test_the_bot_asks_for_an_adapter_and_hears_who_writes_before_the_first_word(server: Running) -> None:
+    client = ModelClient(server.url)
+    await client.load_adapter("other")
+    with pytest.raises(WorkerRefused, match="There is no adapter 'gone'"):
+        await client.load_adapter("gone")
+    how: dict[str, Any] = {"request_id": "r", "conversation": "1", "max_tokens": 12, "temperature": 0.0}
+    prompt = [PromptMessage("user", "Hello, you")]
+    events = [event async for event in client.chat(prompt, adapter="other", **how) if not isinstance(event, Position)]
+    assert isinstance(events[0], Details)
+    assert (events[0].adapter, events[-1].adapter) == ("other", "other")  # type: ignore[union-attr]
+    assert "".join(event.text for event in events if isinstance(event, Piece)) == await said(server, "Hello, you", "phi2/other")
+    with pytest.raises(WorkerRefused):
+        [event async for event in client.chat(prompt, adapter="gone", **how)]
+    await client.close()
+
+
 async def test_the_default_changes_while_answers_grow_and_drops_none(server: Running, home: Path) -> None:
     await use(server, "one")
     long = (await ask(server, QUESTIONS[0], max_tokens=300)).choices[0].message.content
@@ -182,6 +197,29 @@ async def test_models_lists_all_that_may_be_asked_for(server: Running) -> None:
     assert cards["phi2"] is not None
     assert cards["phi2"]["adapter"] == "one"
     assert (await server.openai.models.retrieve("phi2/other")).id == "phi2/other"
+
+
+async def test_models_tells_where_an_adapter_comes_from(
+    server: Running, home: Path, weights: PreparedWeights, tmp_path: Path
+) -> None:
+    data = (Source(name="badges", licence=None), Source(name="badges", licence="CC0"), Source(name="club", licence=None))
+    first = tiny_home.adapter(tmp_path / "runs" / "first", weights, name="first", data=data)
+    second = tiny_home.adapter(tmp_path / "runs" / "second", weights, name="second", parent=first.sha256)
+    for made in (first, second, tiny_home.adapter(tmp_path / "runs" / "orphan", weights, name="orphan", parent="0" * 64)):
+        shelf.install(made, PHI2, home)
+    (shelf.folder_of(PHI2, home) / "third" / CARD).write_text("{")
+    await use(server, "first")
+    told = {card.id: card.model_extra or {} for card in (await server.openai.models.list()).data}
+    made_on = first.card.created.date().isoformat()
+    for name in ("phi2", "phi2/first"):
+        assert (told[name]["parent"], told[name]["card"]) == ("phi2/none", {"created": made_on, "data": ["badges", "club"]})
+    assert (told["phi2/second"]["parent"], told["phi2/orphan"]["parent"]) == ("phi2/first", None)
+    assert told["phi2/orphan"]["card"]["created"] == made_on
+    for name in ("none", "third"):
+        assert (told[f"phi2/{name}"]["parent"], told[f"phi2/{name}"]["card"]) == (None, None)
+    client = ModelClient(str(server.openai.base_url))
+    assert (await client.adapters()).origins["second"] == Origin("first", made_on)
+    await client.close()
 
 
 async def test_those_that_nobody_uses_make_room(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
