@@ -16,7 +16,7 @@ run: setup
 ## make test    set up, run the whole test suite
 test: setup
 	@.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements/evaluate.txt
-	@exec .venv/bin/python -m pytest
+	@exec .venv/bin/python -m pytest -n 2 --dist loadfile
 
 ## make setup   .venv with pinned, hashed packages and the pocket weights
 setup:
@@ -44,7 +44,8 @@ lock:
 pocket-model: setup
 	.venv/bin/jnana data pocket --to data/training/pocket
 	.venv/bin/jnana train align pocket --to runs/pocket-align
-	.venv/bin/jnana train instruct pocket --to runs/pocket --set start=runs/pocket-align/artefact
+	.venv/bin/jnana train instruct pocket --to runs/pocket-instruct --set start=runs/pocket-align/artefact
+	.venv/bin/jnana train instruct pocket-served --to runs/pocket --set start=runs/pocket-instruct/artefact
 	.venv/bin/jnana adapters export runs/pocket/artefact runs/pocket.zip --half
 	rm -rf model/shipped/pocket
 	.venv/bin/python -m zipfile -e runs/pocket.zip model/shipped

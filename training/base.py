@@ -127,6 +127,8 @@ def _require_same_looks(run: Align | Instruct, start: Adapter) -> None:
 
 def save_adapter(base: Base, run: Align | Instruct, folder: Path, facts: Facts) -> None:
     """What was trained, as an artefact. Raises WeightsError."""
+    learnt = base.start.card.data if base.start is not None else ()  # by the adapter that it goes on from
+    sources = (*learnt, *(Source(name=name, licence=licence) for name, licence in facts.sources))
     card = Card.describe(
         base.preset,
         base.weights,
@@ -136,7 +138,7 @@ def save_adapter(base: Base, run: Align | Instruct, folder: Path, facts: Facts) 
         name=facts.name,
         stage=run.stage,
         template=Template(name=run.template, text=base.writer.chat_template, end_of_turn=_end_of_turn(base.writer)),
-        data=tuple(Source(name=name, licence=licence) for name, licence in facts.sources),
+        data=tuple(dict.fromkeys(sources)),
         metrics=facts.metrics,
         parent=base.start.sha256 if base.start is not None else None,
         text_only=run.text_only if isinstance(run, Instruct) else "base",

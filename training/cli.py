@@ -1,6 +1,7 @@
 """Training's commands: they hang on `jnana`. Also `python -m training.cli`.
 
-Exit codes: 0 done · 1 failed (one sentence on standard error) · 2 wrong arguments or configuration · 130 interrupted.
+Exit codes: 0 done · 1 failed (one sentence on standard error) · 2 wrong arguments or configuration · 3 failed, for others hold
+the GPU's memory · 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import typer
 
 from model.logs import configure
 from model.presets import get_preset
-from model.settings import read_settings
+from model.settings import available_cores, read_settings
 from model.terminal import print_table
 from model.weights import WeightsError
 from training.config import STAGES, Align, Instruct, Pretrain, Stage, find, load
-from training.errors import Mistakes, TrainingError
+from training.errors import Mistakes, NoRoom, TrainingError
 
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
+FAILED, WRONG, NO_ROOM, INTERRUPTED = 1, 2, 3, 130
 
 app = typer.Typer(
     help="Making the mind.", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None, add_completion=False
@@ -222,7 +223,7 @@ def sentences() -> Iterator[None]:
         yield
     except (TrainingError, WeightsError) as error:
         print(error, file=sys.stderr)
-        raise typer.Exit(WRONG if isinstance(error, Mistakes) else FAILED) from None
+        raise typer.Exit(WRONG if isinstance(error, Mistakes) else NO_ROOM if isinstance(error, NoRoom) else FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
@@ -248,14 +249,18 @@ def report(
 
 @app.command("runs")
 def list_runs(
-    folder: Annotated[Path, typer.Argument(help="Where the runs' folders are.")] = Path("runs"),
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where the runs' folders are; else ./runs, and what was retrained from chat.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """List runs: stage, steps, loss, whether they are running, and what they took."""
-    from training.listing import find_runs, show
+    from model.terminal import settings_or_exit
+    from training.listing import RETRAINED, find_runs, show
 
     with sentences():
-        show(find_runs(folder), as_json=as_json)
+        folders = [folder] if folder else [Path("runs"), settings_or_exit().home / RETRAINED]
+        show(find_runs(folders), as_json=as_json)
 
 
 @train.command()
@@ -283,6 +288,7 @@ def retrain(
     model: Annotated[str | None, typer.Option(help="Preset of `jnana models` (MODEL_PRESET).")] = None,
     adapter: Annotated[str | None, typer.Option(help="Name or folder of the one to start from; else the one in use.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of the pictures; the lessons' own if left out.")] = None,
+    leave_core: Annotated[bool, typer.Option("--leave-core", help="To the worker that answers meanwhile.")] = False,
     changes: Changes = None,
 ) -> None:
     """A new adapter out of what people taught, on top of the one in use, and whether it is better."""
@@ -295,6 +301,8 @@ def retrain(
         from training.runs import end_with_parent
 
         settings = settings_or_exit(MODEL_PRESET=model)
+        if leave_core:  # threads of two processes that share their cores wait for each other most of the time
+            settings = settings.model_copy(update={"threads": max(1, available_cores() - 1)})
         start = adapter_of(adapter, settings.preset)
         if start is None:
             raise TrainingError(f"{settings.preset} has no adapter to go on from: train one first (docs/training.md).")

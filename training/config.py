@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from model.presets import Fit
 from training.errors import Mistakes, TrainingError
@@ -60,11 +60,12 @@ class Batch(Section):
     size: Positive
     micro: Positive
 
-    @model_validator(mode="after")
-    def _divides(self) -> Self:
-        if self.size % self.micro:
-            raise ValueError(f"size ({self.size}) must be a multiple of micro ({self.micro})")
-        return self
+    @field_validator("micro")
+    @classmethod
+    def _divides(cls, value: int, given: ValidationInfo) -> int:
+        if given.data.get("size", 0) % value:
+            raise ValueError(f"size ({given.data['size']}) must be a multiple of it")
+        return value
 
 
 class Checkpoints(Section):
@@ -90,7 +91,7 @@ class RunConfig(Section):
     seed: Annotated[int, Field(ge=0)] = 1
     steps: Positive | None = None
     """Optimizer steps; or give `epochs`."""
-    epochs: Annotated[float, Field(gt=0)] | None = None
+    epochs: Annotated[Annotated[float, Field(gt=0)] | None, Field(validate_default=True)] = None
     batch: Batch
     optimizer: Optimizer
     checkpoints: Checkpoints
@@ -128,11 +129,12 @@ class RunConfig(Section):
             raise ValueError(f"warmup_steps ({value.warmup_steps}) must be fewer than steps ({steps})")
         return value
 
-    @model_validator(mode="after")
-    def _one_length(self) -> Self:
-        if (self.steps is None) == (self.epochs is None):
+    @field_validator("epochs")
+    @classmethod
+    def _one_length(cls, value: float | None, given: ValidationInfo) -> float | None:
+        if "steps" in given.data and (given.data["steps"] is None) == (value is None):
             raise ValueError("give either steps or epochs")
-        return self
+        return value
 
 
 class Files(Section):
@@ -196,11 +198,12 @@ class MultimodalConfig(RunConfig):
         """The limit that leaves out an example of so many tokens."""
         return "max_length" if tokens > self.max_length else None
 
-    @model_validator(mode="after")
-    def _not_sharded(self) -> Self:
-        if self.fsdp:
-            raise ValueError("fsdp is for stage 0: the frozen model of stages 1 and 2 fits on every GPU")
-        return self
+    @field_validator("fsdp")
+    @classmethod
+    def _not_sharded(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("is for stage 0: the frozen model of stages 1 and 2 fits on every GPU")
+        return value
 
 
 class Align(MultimodalConfig):

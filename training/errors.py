@@ -15,3 +15,7 @@ class Mistakes(TrainingError):  # noqa: N818 - reads better where it is raised
     def __init__(self, what: str, mistakes: Sequence[str]) -> None:
         super().__init__("\n".join([what, *(f"  {mistake}" for mistake in mistakes)]))
         self.mistakes = tuple(mistakes)
+
+
+class NoRoom(TrainingError):  # noqa: N818
+    """The GPU's memory does not suffice beside what others hold of it: with fewer of them it may."""

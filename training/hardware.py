@@ -132,6 +132,15 @@ def this_machine(devices: int = 1, threads: int = 0, precision: Literal["fp32", 
     )
 
 
+def memory_of_this_machine() -> int | None:
+    """Bytes of the GPU, or where there is none of the machine; None: nobody says."""
+    import torch
+
+    if torch.cuda.is_available():
+        return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
+    return _memory()
+
+
 def measure_gemm(threads: int, precision: Literal["fp32", "bf16"] = "fp32") -> float:
     """FLOP/s of a matrix product on `threads` CPU threads, the best of about a second."""
     import torch

@@ -96,10 +96,18 @@ def add_lora(run: Instruct, base: Base) -> nn.Module:
 def _go_on_from(folder: Path, run: Instruct, language: nn.Module) -> None:
     """Begin with the LoRA of an earlier stage 2."""
     config, weights = lora.read(folder)
-    if (config.r, set(config.target_modules)) != (run.lora.rank, set(run.lora.targets)):
+    there = {
+        "rank": config.r,
+        "alpha": config.lora_alpha,
+        "rslora": bool(config.use_rslora),
+        "dora": bool(config.use_dora),
+        "targets": sorted(config.target_modules),
+    }
+    asked = run.lora.model_dump() | {"targets": sorted(run.lora.targets)}
+    if other := [f"lora.{key}={value}" for key, value in there.items() if asked[key] != value]:
         raise TrainingError(
-            f"{folder} has LoRA of rank {config.r} on {', '.join(sorted(config.target_modules))}: set lora.rank and "
-            "lora.targets to that, or start from a stage 1 artefact."
+            f"{folder} has LoRA of another kind, which would not say what it learnt: set {', '.join(other)}, or start from a "
+            "stage 1 artefact."
         )
     assert isinstance(language, PreTrainedModel)  # noqa: S101 - the text model of a mind
     prefix = f"{lora.PEFT_PREFIX}{language.base_model_prefix}."

@@ -20,22 +20,26 @@ from training.runs import INFO
 DEEP = 2
 """Folders below the one that is named: runs/ or runs/<stage>/."""
 
+RETRAINED = "retraining"
+"""Below JNANA_HOME: the runs that admins began in a chat (bot/retraining/theirs.py)."""
+
 WIDE = 160
 """Columns of a table that goes to a file or a pipe."""
 
 STYLES = {"running": "green", "ended": "", "stopped": "yellow"}
 
 
-def find_runs(folder: Path) -> list[History | TrainingError]:
-    """The runs in and below `folder`, newest first; in the place of one that is damaged, its sentence.
+def find_runs(folders: Sequence[Path]) -> list[History | TrainingError]:
+    """The runs in and below these folders, newest first; in the place of one that is damaged, its sentence.
 
-    Raises TrainingError: there is no such folder, or no run in it.
+    Raises TrainingError: there is none of these folders, or no run in them.
     """
-    if not folder.is_dir():
-        raise TrainingError(f"There is no folder {folder}: name the one where the runs are.")
-    places = {path.parent for depth in range(DEEP + 1) for path in folder.glob("*/" * depth + INFO)}
+    there = [folder for folder in folders if folder.is_dir()]
+    if not there:
+        raise TrainingError(f"There is no folder {' or '.join(map(str, folders))}: name the one where the runs are.")
+    places = {path.parent for folder in there for depth in range(DEEP + 1) for path in folder.glob("*/" * depth + INFO)}
     if not places:
-        raise TrainingError(f"There is no run in {folder}.")
+        raise TrainingError(f"There is no run in {' or '.join(map(str, there))}.")
     found: list[History] = []
     damaged: list[TrainingError] = []
     for place in sorted(places):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from training.errors import TrainingError
 from training.metrics import AnyMetric, Sample, Step, Validation
 from training.runs import RunInfo
 
@@ -72,15 +72,16 @@ class Trackio:
 KINDS: dict[LoggerName, Callable[[Path, RunInfo, int], Logger]] = {"tensorboard": TensorBoard, "trackio": Trackio}
 
 
-def open_loggers(names: Sequence[LoggerName], folder: Path, info: RunInfo, step: int = 0) -> list[Logger]:
-    """The loggers of a configuration's `loggers`, for a run that goes on after `step`. Raises TrainingError: not installed."""
-    opened: list[Logger] = []
+def missing_loggers(names: Sequence[LoggerName]) -> Iterator[str]:
+    """A sentence for each of a configuration's `loggers` whose package is not there."""
     for name in names:
-        try:
-            opened.append(KINDS[name](folder, info, step))
-        except ImportError:
-            raise TrainingError(f"loggers: {name} is not installed: run `pip install {name}`, or leave it out.") from None
-    return opened
+        if importlib.util.find_spec(name) is None:
+            yield f"loggers: {name} is not installed: run `pip install {name}`, or leave it out."
+
+
+def open_loggers(names: Sequence[LoggerName], folder: Path, info: RunInfo, step: int = 0) -> list[Logger]:
+    """Those of a configuration's `loggers`, for a run that goes on after `step`."""
+    return [KINDS[name](folder, info, step) for name in names]
 
 
 def forward(metric: AnyMetric, loggers: Sequence[Logger]) -> None:

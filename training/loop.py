@@ -325,8 +325,16 @@ def _ignore(_metric: AnyMetric) -> None:
 
 
 def total_steps(run: RunConfig, examples: int) -> int:
-    """Optimizer steps of a run; the last epoch is filled up to a whole batch."""
-    return run.steps if run.steps is not None else max(1, math.ceil((run.epochs or 0) * examples / run.batch.size))
+    """Optimizer steps of a run; the last epoch is filled up to a whole batch. Raises TrainingError: it ends in its warm-up."""
+    if run.steps is not None:
+        return run.steps
+    steps = max(1, math.ceil((run.epochs or 0) * examples / run.batch.size))
+    if run.optimizer.warmup_steps >= steps:  # with `steps`, the configuration was checked
+        raise TrainingError(
+            f"{run.epochs:g} epochs of {examples:,} examples are {steps} steps, and the learning rate would warm up for "
+            f"{run.optimizer.warmup_steps}: set optimizer.warmup_steps lower, or epochs higher."
+        )
+    return steps
 
 
 def _mixed(*numbers: int) -> int:

@@ -110,12 +110,17 @@ def fitting(run: RunConfig, room: float, gpus: int = 1) -> tuple[str, ...] | Non
     return None
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """torch.OutOfMemoryError on a GPU; a CPU's allocator raises a RuntimeError of no type of its own."""
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+
+
 def out_of_memory(run: RunConfig, error: BaseException) -> str:
-    """The sentence that a torch.OutOfMemoryError becomes: which key to change first, in this very configuration."""
+    """The sentence that it becomes: which key to change first, in this very configuration."""
     asked = re.search(r"Tried to allocate ([\d.]+ [KMG]iB)", str(error))
     capacity = re.search(r"total capacity of ([\d.]+ [KMG]iB)", str(error))
     amount = f" ({asked[1]} more were asked for)" if asked else ""
-    device = f"the GPU's {capacity[1]}" if capacity else "the GPU's memory"
+    device = f"the GPU's {capacity[1]}" if capacity else "the memory"
     smaller = _smaller(run.batch.micro)[1:2]
     extras = [key for key, _ in _extras(run, gpus=1)]
     if smaller:

@@ -10,13 +10,23 @@ import torch
 from model.adapters import PROJECTOR
 from model.files import MANIFEST
 from model.presets import get_preset
-from training.config import STAGES, Align, Instruct, RunConfig, TrainingData, load
+from training.config import STAGES, Align, Instruct, Pretrain, RunConfig, TrainingData, load
 from training.data.reading import readable
 from training.errors import Mistakes, TrainingError
-from training.hardware import fastest_precision
+from training.hardware import fastest_precision, memory_of_this_machine
+from training.loggers import missing_loggers
+from training.memory import memory, total
+from training.plan import fitting
 from training.resume import deciding, differing
 from training.runs import CONFIG, INFO, RunFolder
 
+COCO = "http://images.cocodataset.org/annotations/annotations_trainval2017.zip (pictures: .../zips/train2017.zip, val2017.zip)"
+PUBLISHED_AT = {
+    "captions_train2017.json": COCO,
+    "captions_val2017.json": COCO,
+    "llava_instruct_150k.json": "https://huggingface.co/datasets/liuhaotian/LLaVA-Instruct-150K (pictures: COCO's)",
+}
+"""Data sets by their file's name, and where they are had."""
 POCKET_DATA = Path("data/training/pocket")
 """Where the presets named pocket read."""
 
@@ -40,8 +50,25 @@ def agreed(run: RunConfig, folder: Path, processes: int) -> RunConfig:
 
 def require_ready(run: RunConfig) -> None:
     """Raises Mistakes: all that this machine or its disk lacks. Stage 0 opens its data itself, before its model is made."""
-    if isinstance(run, Align | Instruct) and (missing := [*_machine(run), *_networks(run), *_files(run.data)]):
-        raise Mistakes("The run cannot begin:", missing)
+    missing = list(missing_loggers(run.loggers))
+    if isinstance(run, Align | Instruct):
+        missing += [*_machine(run), *_networks(run), *_files(run.data)]
+    if isinstance(run, Pretrain):
+        missing += _room(run)
+    if missing:
+        raise Mistakes("The run cannot begin:", list(dict.fromkeys(missing)))
+
+
+def _room(run: Pretrain) -> Iterator[str]:
+    """Stage 0 makes its model of nothing, so that what it takes is known before. (What the others load is there already.)"""
+    there = memory_of_this_machine()
+    needed = total(memory(run))
+    if there is not None and not run.fsdp and needed > there:
+        where = "the GPU has" if torch.cuda.is_available() else "this machine has"
+        changes = fitting(run, there)
+        fits = f"--set {' --set '.join(changes or ())} makes it fit"
+        knob = fits if changes else "take a smaller architecture, or a larger machine"
+        yield f"The run needs about {needed / 1e9:.1f} GB of memory, and {where} {there / 1e9:.1f}: {knob}."
 
 
 def _machine(run: Align | Instruct) -> Iterator[str]:
@@ -72,5 +99,7 @@ def _files(data: TrainingData) -> Iterator[str]:
             yield str(error)
         if source.images is not None and not source.images.is_dir():
             yield f"There is no folder {source.images} with the pictures of {source.file}."
+        if (where := PUBLISHED_AT.get(source.file.name)) and not source.file.exists():
+            yield f"{source.file.name} comes from {where}."
     if any(source.file.is_relative_to(POCKET_DATA) and not source.file.exists() for source in sources):
         yield f"`jnana data pocket --to {POCKET_DATA}` makes what pocket learns from."

@@ -1,6 +1,6 @@
 """Stage 0: phi-2's architecture, or a smaller phi, from random weights on packed text.
 
-    jnana data tokenize TEXTS... --tokenizer data/models/phi2/language --to data/training/text
+    jnana data tokenize TEXTS... --tokenizer data/models/phi2/language --validation 0.01 --to data/training/text
     jnana train pretrain best --to runs/pretrain
     torchrun --nproc-per-node 4 -m training.cli train pretrain best --to runs/pretrain --set fsdp=true
 

@@ -36,7 +36,7 @@ from training.hardware import this_machine
 from training.loggers import open_loggers
 from training.loop import Loop
 from training.metrics import FINISHED, AnyMetric, End, Start, Validation
-from training.plan import out_of_memory
+from training.plan import is_out_of_memory, out_of_memory
 from training.preflight import agreed, require_ready
 from training.pretrain import PretrainTask
 from training.progress import Progress
@@ -74,7 +74,9 @@ def train(
                 return _train(configuration, task, data, preset, folder, accelerator, lock)
         except WeightsError as error:
             raise TrainingError(str(error)) from error
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             raise TrainingError(out_of_memory(configuration, error)) from error
 
 

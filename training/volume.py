@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from training.config import Align, Files, Instruct, MultimodalConfig, Pretrain, RunConfig
+from training.data.captions import read_captions
+from training.data.conversations import read_conversations
+from training.data.loading import pictures_of
+from training.data.records import BadRecord, Captioned
 from training.errors import TrainingError
 from training.flops import MINDS
 
@@ -39,6 +44,14 @@ conversations in phi-2's tokens, 49 of them a picture's. Rough; 38 is the mean o
 
 
 @dataclass(frozen=True)
+class _Source:
+    """What a file of records has: examples that a run makes of them, and pictures."""
+
+    examples: float
+    pictures: int
+
+
+@dataclass(frozen=True)
 class Volume:
     steps: int
     examples: float
@@ -67,24 +80,32 @@ def volume(run: RunConfig, examples: int | None = None, tokens_per_example: floa
         return Volume(steps, float(steps * run.batch.size), length, length, 0, ())
     assert isinstance(run, MultimodalConfig)  # noqa: S101 - there are no other stages
     assumptions = []
-    counted = None if examples is not None else _examples(run)
+    sources = [(files, _source(run, files)) for files in run.data.train]
+    gone = [str(files.file) for files, found in sources if found is None]
+    counted = None
+    if examples is None and not gone:
+        counted = round(sum(found.examples * files.times for files, found in sources if found is not None))
     epoch = examples if examples is not None else counted
     if run.steps is None and epoch is None:
-        epoch = _needed(None, f"examples in {', '.join(str(files.file) for files in run.data.train)}")
+        epoch = _needed(None, f"examples in {', '.join(gone)}")
     steps = run.steps or _epochs(run, epoch or 0)
     if counted is not None and run.steps is None:
-        assumptions.append(f"{counted:,} examples an epoch: what the published files hold (--examples).")
+        assumptions.append(f"{counted:,} examples an epoch: what its files hold (--examples).")
     tokens, answers = _lengths(run, tokens_per_example)
     if isinstance(run, Instruct) and run.max_answer:
         assumptions.append(f"Examples with more than {run.max_answer} learnt tokens are left out, so there are fewer.")
     if tokens_per_example is None:
         assumptions.append(f"{tokens:.0f} tokens an example, {answers:.0f} of them learnt: typical, not counted (--tokens).")
-    return Volume(steps, float(steps * run.batch.size), tokens, answers, _pictures(run, examples), tuple(assumptions))
+    pictures = (examples or 0) if gone else sum(found.pictures for _, found in sources if found is not None)
+    return Volume(steps, float(steps * run.batch.size), tokens, answers, pictures, tuple(assumptions))
 
 
 def _needed(examples: int | None, what: str) -> int:
     if examples is None:
-        raise TrainingError(f"The run is told in epochs, and nothing says how many {what} there are: give --examples.")
+        raise TrainingError(
+            f"The run is told in epochs, and nothing says how many {what} there are: make them first (pocket's: `jnana data "
+            "pocket`), or give --examples."
+        )
     return examples
 
 
@@ -101,22 +122,27 @@ def _lengths(run: MultimodalConfig, tokens: float | None) -> tuple[float, float]
     return tokens, max(1.0, (tokens - image_tokens) * answers / (typical - image_tokens))
 
 
-def _records(files: Files) -> int | None:
-    known = PUBLISHED.get(files.file.name)
-    if known is None:
-        return files.first if files.format != "coco" else None
-    return len(range(known.records)[files.skip : files.end])
+def _source(run: MultimodalConfig, files: Files) -> _Source | None:
+    """What is published of a file, or else what stands in it; None: it is not there."""
+    if (known := PUBLISHED.get(files.file.name)) is not None:
+        records = len(range(known.records)[files.skip : files.end])
+        return _Source(records * (known.answers if _one_each(run) else 1), min(records, known.pictures))
+    if files.file.is_file():
+        return _read(run, files)
+    if files.first is None or files.format == "coco":
+        return None
+    return _Source(files.first, files.first)
 
 
-def _examples(run: MultimodalConfig) -> int | None:
-    """Of an epoch; None: not known."""
-    count = 0.0
-    for files in run.data.train:
-        records, known = _records(files), PUBLISHED.get(files.file.name)
-        if records is None:
-            return None
-        count += records * (known.answers if known and _one_each(run) else 1) * files.times
-    return round(count)
+def _read(run: MultimodalConfig, files: Files) -> _Source:
+    examples, pictures = 0, set[Path]()
+    for record in (read_captions if isinstance(run, Align) else read_conversations)(files):
+        if isinstance(record, BadRecord):
+            continue
+        pictures.update(pictures_of(record))
+        answers = len(record.captions) if isinstance(record, Captioned) else len(record.messages) // 2
+        examples += answers if _one_each(run) else 1
+    return _Source(examples, len(pictures))
 
 
 def _one_each(run: MultimodalConfig) -> bool:
@@ -124,13 +150,3 @@ def _one_each(run: MultimodalConfig) -> bool:
     if isinstance(run, Align):
         return run.captions == "all"
     return isinstance(run, Instruct) and run.template == "original"
-
-
-def _pictures(run: MultimodalConfig, examples: int | None) -> int:
-    counts = []
-    for files in run.data.train:
-        known = PUBLISHED.get(files.file.name)
-        if known is None:
-            return examples or 0
-        counts.append(min(_records(files) or 0, known.pictures))
-    return sum(counts)

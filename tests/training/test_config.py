@@ -21,7 +21,7 @@ def mistakes(tmp_path: Path, kind: type[Align | Pretrain], values: dict[str, obj
 def test_contradictions_are_told_together_with_what_else_is_wrong(tmp_path: Path) -> None:
     changes = ("optimizer.warmup_steps=525", "sequence_length=4096", "batch.size=33", "speed=1")
     assert sorted(mistakes(tmp_path, Pretrain, PRETRAIN, *changes)) == [
-        "batch: size (33) must be a multiple of micro (8)",
+        "batch.micro: size (33) must be a multiple of it (it is 8)",
         "optimizer: warmup_steps (525) must be fewer than steps (525)",
         "sequence_length: must be at most architecture.max_position_embeddings (2048) (it is 4096)",
         "speed: there is no such key",
@@ -29,8 +29,17 @@ def test_contradictions_are_told_together_with_what_else_is_wrong(tmp_path: Path
 
 
 def test_the_learning_rate_never_ends_above_where_it_begins(tmp_path: Path) -> None:
-    told = mistakes(tmp_path, Align, ALIGN, "optimizer.min_lr=0.01", "epochs=2")
-    assert told == ("optimizer.min_lr: must be at most lr (0.001) (it is 0.01)",)
+    told = mistakes(tmp_path, Align, ALIGN, "optimizer.min_lr=0.01", "speed=1")
+    assert sorted(told) == ["optimizer.min_lr: must be at most lr (0.001) (it is 0.01)", "speed: there is no such key"]
+
+
+def test_what_is_missing_is_told_together_with_what_is_unknown(tmp_path: Path) -> None:
+    told = mistakes(tmp_path, Align, ALIGN, "steps=null", "fsdp=true", "speed=1")
+    assert sorted(told) == [
+        "epochs: give either steps or epochs (it is None)",
+        "fsdp: is for stage 0: the frozen model of stages 1 and 2 fits on every GPU (it is True)",
+        "speed: there is no such key",
+    ]
 
 
 def test_a_warm_up_has_room_in_epochs_that_nobody_counted(tmp_path: Path) -> None:

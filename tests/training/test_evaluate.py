@@ -43,6 +43,7 @@ class Fake:
         self.choices: Sequence[str] = ()
         self._stop_after = stop_after
         self._says = says
+        self.weighed: list[str] = []
 
     def answer(self, pictures: Sequence[Path], question: str, *, max_tokens: int) -> str:
         if len(self.asked) == self._stop_after:
@@ -56,6 +57,10 @@ class Fake:
     def choose(self, pictures: Sequence[Path], question: str, choices: Sequence[str]) -> str:
         self.choices = choices
         return self.answer(pictures, question, max_tokens=1)
+
+    def likelihood(self, pictures: Sequence[Path], question: str, answer: str) -> tuple[float, int]:
+        self.weighed.append(answer)
+        return (-0.5 if pictures else -3.0), len(answer.split())
 
     def load(self, adapter: Path | None) -> contextlib.AbstractContextManager[Fake]:
         return contextlib.nullcontext(self)
@@ -91,6 +96,16 @@ def test_a_figure_stands_beside_what_can_be_had_without_looking(easy: Path, tmp_
     assert text == (folder / "results.md").read_text()
     assert "75.0% (30.1 to 95.4)" in text
     assert "always “red”, the most frequent of the test's own answers" in text
+
+
+def test_the_loss_of_right_answers_stands_beside_that_without_the_picture(easy: Path, tmp_path: Path) -> None:
+    request, fake = Request("easy-vqa", "tiny", tmp_path / "results", file=easy), Fake()
+    text = evaluate(request, fake.load)
+    assert "| validation loss, nats a token | 0.50 | 3.00 | - | - | 4 |" in text
+    assert set(fake.weighed) == {"red", "green"}
+    again = Fake()
+    assert evaluate(request, again.load) == text
+    assert again.weighed == []
 
 
 def test_baselines_are_fitted_on_training_answers_where_there_are_some(easy: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.training.toy import Heard, Points, Toy, run
 from training import checkpoint
 from training.config import Align
 from training.errors import TrainingError
-from training.loop import Loop
+from training.loop import Loop, total_steps
 from training.ranks import new_accelerator
 
 ROOT = Path(__file__).parents[2]
@@ -227,3 +227,10 @@ def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(tmp_path: Path)
         signal.signal(signal.SIGXFSZ, ignored)
     assert checkpoint.steps(tmp_path) == [2]
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["step-00000002"]
+
+
+def test_a_run_of_epochs_that_would_end_in_its_warm_up_is_refused() -> None:
+    short = run(steps=None, epochs=1, optimizer={"lr": 1e-3, "warmup_steps": 500})
+    assert total_steps(short, 4000 * short.batch.size) == 4000
+    with pytest.raises(TrainingError, match=r"are 3 steps, .* warm up for 500: set optimizer\.warmup_steps lower"):
+        total_steps(short, 3 * short.batch.size)

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
+from tests.training.datafiles import llava
 from tests.training.test_memory import instruct, pretrain
 from training.cli import app
 from training.config import PRESETS, Align, Pretrain, RunConfig, load
@@ -16,7 +18,7 @@ from training.errors import TrainingError
 from training.flops import PHI2
 from training.hardware import GIB, find_gpu
 from training.memory import memory, total
-from training.plan import UTILISATION, fitting, out_of_memory, plan
+from training.plan import UTILISATION, fitting, is_out_of_memory, out_of_memory, plan
 
 ROOT = Path(__file__).parents[2]
 A100, RTX3090, T4 = find_gpu("A100"), find_gpu("RTX 3090"), find_gpu("T4")
@@ -73,12 +75,24 @@ def test_recomputation_takes_time_and_is_not_mfu() -> None:
 
 def test_what_is_not_known_is_asked_for() -> None:
     run = instruct(steps=None, epochs=2)
-    with pytest.raises(TrainingError, match=r"examples in a.json there are: give --examples"):
+    with pytest.raises(TrainingError, match=r"examples in a.json there are: make them first"):
         plan(run, A100)
     planned = plan(run, A100, examples=1000, tokens_per_example=300)
     assert planned.volume.steps == 250
     assert planned.volume.all_tokens == 2000 * 300
     assert planned.notes == ()
+
+
+def test_what_is_there_is_counted(tmp_path: Path) -> None:
+    talk = [{"from": "human", "value": "<image>\nWhat?"}, {"from": "gpt", "value": "A bear."}]
+    records = [{"id": str(at), "image": f"{at % 2}.png", "conversations": talk} for at in range(3)]
+    source = llava(tmp_path, [*records, {"id": "bad"}], "own.json").model_dump() | {"times": 4}
+    run = instruct(steps=None, epochs=2, data={"train": [source], "validation": [source]})
+    assert plan(run, A100).volume.examples == 24
+    assert plan(run, A100).volume.pictures == 2
+    gone = [{"format": "llava", "file": f"{name}.json"} for name in ("a", "b")]
+    both = instruct(steps=None, epochs=2, data={"train": gone, "validation": gone})
+    assert plan(both, A100, examples=100).volume.pictures == 100  # of all files together, not of each
 
 
 @pytest.mark.parametrize("room", [40, 24, 16, 12, 9])
@@ -126,7 +140,14 @@ def test_out_of_memory_names_the_key_to_turn(changes: dict[str, object], knob: s
     with pytest.raises(AssertionError, match=knob):
         raise AssertionError(out_of_memory(instruct(**changes), error))
     assert "23.69 GiB (2.50 GiB more were asked for)" in out_of_memory(instruct(**changes), error)
-    assert "the GPU's memory:" in out_of_memory(instruct(**changes), MemoryError())
+    assert "the memory:" in out_of_memory(instruct(**changes), MemoryError())
+
+
+def test_a_full_memory_is_known_by_what_allocators_say() -> None:
+    with pytest.raises(RuntimeError) as full:
+        torch.empty(2**60)
+    assert is_out_of_memory(full.value)
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
 def command(*arguments: str) -> tuple[int, str]:

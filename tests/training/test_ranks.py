@@ -64,5 +64,5 @@ def test_one_rank_that_fails_is_all_that_is_heard(tmp_path: Path) -> None:
 def test_a_batch_that_cannot_be_shared_is_told() -> None:
     with pytest.raises(TrainingError, match=r"batch.size \(8\) must be a multiple of batch.micro \(2\) times the 3 processes"):
         require_even_batches(run(), 3)
-    with pytest.raises(ValueError, match="multiple of micro"):
+    with pytest.raises(ValueError, match=r"size \(8\) must be a multiple of it"):
         run(batch={"size": 8, "micro": 3})

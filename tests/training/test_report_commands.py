@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+from bot.retraining.left import FIGURES
+from bot.retraining.theirs import FOLDER
 from tests.training.made_run import config, info, make_run, step
 from training.runs import RunFolder
 
@@ -59,6 +62,20 @@ def test_runs_tells_states_apart_and_damage_from_runs(tmp_path: Path) -> None:
     assert f"{tmp_path / 'broken' / 'run.json'} is damaged" in table.stderr
     states = {Path(run["folder"]).name: run["state"] for run in json.loads(listed.stdout)}
     assert states == {"ended": "ended", "stopped": "stopped", "running": "running"}
+
+
+def test_runs_without_a_folder_are_those_here_and_those_of_communities(tmp_path: Path) -> None:
+    """Also of one that was decided about: of that only the figures are left."""
+    make_run(tmp_path / "runs" / "align", steps=8)
+    retrained = make_run(tmp_path / "home" / FOLDER / "club", steps=8)
+    for file in [path for path in retrained.rglob("*") if path.is_file() and path.name not in FIGURES]:
+        file.unlink()
+    env = {**os.environ, "JNANA_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "bot.cli", "runs"]
+    for place, names in ((tmp_path, ("align", "club")), (tmp_path / "home", ("club",))):
+        done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert all(name in done.stdout for name in names)
 
 
 def test_runs_where_there_are_none(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from structlog.testing import capture_logs
 
 from benchmarks.original_stage1 import per_token_loss
+from model.shelf import SHIPPED
 from tests.training import minds
 from tests.training.toy import Heard
 from training.base import Base
@@ -16,6 +17,7 @@ from training.config import RunConfig, TrainingData
 from training.data.conversations import load_conversations
 from training.data.features import FeatureCache
 from training.errors import TrainingError
+from training.instruct import _go_on_from
 from training.loop import Loop
 from training.mind_task import MindTask
 from training.ranks import new_accelerator
@@ -214,6 +216,13 @@ def test_layers_that_are_not_there_are_told(tmp_path: Path) -> None:
     lora = {"rank": 2, "alpha": 4, "targets": ["q_proj", "w1"]}
     with pytest.raises(TrainingError, match=r"lora.targets: w1 is in no layer of phi2; there are dense, fc1, fc2, k_proj"):
         instruct_task(tmp_path, lora=lora)
+
+
+def test_an_adapter_to_go_on_from_is_not_read_as_another_kind(tmp_path: Path) -> None:
+    """Its matrices alone do not say how loud they are."""
+    lora = {"rank": 16, "alpha": 1, "dora": True, "targets": ["q_proj", "k_proj", "v_proj"]}
+    with pytest.raises(TrainingError, match=r"set lora.alpha=32(.0)?, lora.dora=False, lora.targets="):
+        _go_on_from(SHIPPED / "pocket", minds.instruct(lora=lora), torch.nn.Module())
 
 
 def test_examples_that_are_too_long_are_left_out_and_none_is_an_error(tmp_path: Path) -> None:

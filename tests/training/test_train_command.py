@@ -79,6 +79,9 @@ def test_stage_two_starts_from_stage_one(pocket_home: Path, captions: Path, talk
     card = json.loads((instructed / "artefact" / "card.json").read_text())
     assert (card["stage"], card["preset"], card["text_only"]) == ("instruct", "pocket", "base")
     assert card["parent"]
+    before = json.loads((aligned / "artefact" / "card.json").read_text())["data"]
+    assert card["data"][: len(before)] == before
+    assert len(card["data"]) > len(before)
 
 
 @pytest.mark.pocket

@@ -18,7 +18,7 @@ from training.config import Align, Files, Instruct, Pretrain
 from training.data import pictures
 from training.data.fingerprint import fingerprint
 from training.data.records import Captioned, Conversation
-from training.data.report import summary
+from training.data.report import summary, write
 from training.data.validate import validate
 from training.errors import TrainingError
 
@@ -129,6 +129,12 @@ def test_examples_that_are_too_long_are_counted_and_are_not_wrong(tmp_path: Path
     told = f"Left out: 2 examples longer than max_length, the longest 70 tokens at {tmp_path / 'c.jsonl'}, record 3."
     assert summary(report).splitlines()[1:] == [told, "Nothing is wrong."]
     assert "not checked" in summary(validate(run))
+    write(report, tmp_path / "report.jsonl")
+    rows_told = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+    assert [(row["record"], row["reason"]) for row in rows_told] == [
+        (1, "an example is longer than max_length: 60 tokens"),
+        (3, "an example is longer than max_length: 70 tokens"),
+    ]
     instructed = instruct(llava(tmp_path), llava(tmp_path)).model_copy(update={"max_answer": 8})
     picture(tmp_path / "train2017" / "000000391895.jpg")
     picture(tmp_path / "train2017" / "000000522418.jpg")
@@ -208,6 +214,13 @@ def test_shards_are_opened_with_their_tokenizer(tmp_path: Path) -> None:
         f"{tmp_path / 'train'} was made with another tokenizer than tokenizer.",
         f"There is no folder {tmp_path / 'validation'}: `jnana data tokenize` makes it.",
     ]
+
+
+def test_a_long_path_is_told_with_the_name_it_ends_with(tmp_path: Path, good: Files) -> None:
+    deep = tmp_path / "deeper" / ("and-deeper-" * 12)
+    deep.mkdir(parents=True)
+    (bad,) = validate(align(captioned(deep / "c.jsonl", ["gone.png"]), good)).bad
+    assert bad.reason.endswith("/gone.png'")
 
 
 def test_the_command(tmp_path: Path, good: Files, monkeypatch: pytest.MonkeyPatch) -> None:

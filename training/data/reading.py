@@ -161,7 +161,7 @@ def picture_of(folder: Path, value: object, what: str) -> Path:
 def shown(value: object) -> str:
     """A value for a reason: short, and with nothing in it that a terminal obeys."""
     text = repr(value)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= SHOWN else f"{text[: SHOWN // 2]}…{text[-SHOWN // 2 :]}"  # a path ends with its file's name
 
 
 def kind_of(value: object) -> str:

@@ -47,6 +47,8 @@ class Report:
     faults: list[Fault] = field(default_factory=list)
     bad: list[BadRecord] = field(default_factory=list)
     left_out: dict[Limit, LeftOut] = field(default_factory=dict)
+    too_long: list[BadRecord] = field(default_factory=list)
+    """Each of those."""
     same_records: int = 0
     """Of the validation data, that are in the training data too: the same pictures and a same text."""
     same_pictures: int = 0
@@ -62,6 +64,7 @@ class Report:
         """Count an example that is longer than `limit`."""
         before = self.left_out.setdefault(limit, LeftOut(0, 0, origin))
         before.count += 1
+        self.too_long.append(BadRecord(origin, f"an example is longer than {limit}: {tokens:,} tokens"))
         if tokens > before.longest:
             before.longest, before.origin = tokens, origin
 
@@ -97,10 +100,12 @@ def summary(report: Report) -> str:
 
 
 def write(report: Report, file: Path) -> None:
-    """Everything that is wrong as JSONL: `file`, `record` (null: all of the file), `reason`. Raises TrainingError."""
+    """Everything that is wrong or left out as JSONL: `file`, `record` (null: all of the file), `reason`. Raises
+    TrainingError."""
     rows: list[dict[str, str | int | None]]
     rows = [{"file": str(fault.path), "record": None, "reason": fault.reason} for fault in report.faults]
-    rows += [{"file": str(bad.origin.file), "record": bad.origin.number, "reason": bad.reason} for bad in report.bad]
+    told = (*report.bad, *report.too_long)
+    rows += [{"file": str(bad.origin.file), "record": bad.origin.number, "reason": bad.reason} for bad in told]
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
         try:

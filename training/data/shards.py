@@ -105,7 +105,10 @@ def tokenizer_digest(folder: Path) -> str:
     """sha256 of tokenizer.json: the one file that text becomes ids by. Raises TrainingError: there is none."""
     path = folder / TOKENIZER
     if not path.is_file():
-        raise TrainingError(f"There is no {TOKENIZER} in {folder}: give the folder of a model with a fast tokenizer.")
+        raise TrainingError(
+            f"There is no {TOKENIZER} in {folder}: give the folder of a model with a fast tokenizer. `jnana models pull` "
+            "makes those of the presets, in JNANA_HOME/models (data/models unless it is set)."
+        )
     return sha256(path)
 
 
@@ -295,7 +298,8 @@ def _manifest(folder: Path) -> Manifest:
                 f"{folder} holds several splits: give {' or '.join(str(folder / s) for s in splits)}."
             ) from None
         raise TrainingError(
-            f"{folder} holds no finished shards (there is no {MANIFEST}): run `jnana data tokenize --to {folder}`."
+            f"{folder} holds no finished shards (there is no {MANIFEST}): run `jnana data tokenize`, with --validation where a "
+            "run wants train/ and validation/."
         ) from None
     except OSError as error:
         raise TrainingError(f"{path} cannot be read: {error.strerror}.") from error

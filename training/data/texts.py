@@ -3,7 +3,7 @@
     jnana data texts --to data/training/texts
     jnana data tokenize data/training/texts --tokenizer data/models/pocket/language --to data/training/text --validation 0.02
 
-About nine million tokens: enough for the original's 1.08 M, far from enough for a model that is worth anything.
+About twelve million tokens (SmolLM2's): enough for the original's 1.08 M, far from enough for a model that is worth anything.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
@@ -38,6 +38,9 @@ class Answerer(Protocol):
 
     def choose(self, pictures: Sequence[Path], question: str, choices: Sequence[str]) -> str:
         """The choice that it would most likely give as its whole answer."""
+
+    def likelihood(self, pictures: Sequence[Path], question: str, answer: str) -> tuple[float, int]:
+        """Log-likelihood of a whole answer with its end, and how many tokens that is."""
 
 
 class MindAnswerer:
@@ -92,6 +95,10 @@ class MindAnswerer:
         prompt = self._encode(pictures, question, max_tokens)
         return self._runner.run(self._write(prompt, max_tokens)).strip()
 
+    def answers(self, asked: Iterable[tuple[Sequence[Path], str]], *, max_tokens: int) -> list[str]:
+        """What it says to each (pictures, question), as `answer`; written side by side, which takes less time."""
+        return self._runner.run(self._write_all([self._encode(*one, max_tokens) for one in asked], max_tokens))
+
     def choose(self, pictures: Sequence[Path], question: str, choices: Sequence[str]) -> str:
         """By the log-likelihood of a choice's tokens and of the answer's end, so that short choices have no advantage.
 
@@ -123,6 +130,9 @@ class MindAnswerer:
             raise TrainingError(f"{error.message.removesuffix('.')}: {', '.join(map(str, pictures))}.") from error
         except PromptTooLong as error:
             raise TrainingError(f"{error} The question begins “{question[:80]}”.") from error
+
+    async def _write_all(self, prompts: Sequence[Prompt], max_tokens: int) -> list[str]:
+        return [said.strip() for said in await asyncio.gather(*(self._write(prompt, max_tokens) for prompt in prompts))]
 
     async def _write(self, prompt: Prompt, max_tokens: int) -> str:
         sampling = Sampling(max_tokens, stop=self._mind.preset.stop)

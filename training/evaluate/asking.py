@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from statistics import mode
 
 from PIL import Image
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from training.evaluate.answerer import Answerer
 from training.evaluate.kept import Kept
+from training.evaluate.measures import Measure
 from training.evaluate.questions import Question
 
 LINE_SECONDS = 30.0
@@ -57,6 +59,32 @@ def ask(
             by_text[words] = answer
             answers.append(answer)
     return answers
+
+
+def loss(
+    answerer: Answerer,
+    questions: Sequence[Question],
+    kept: Kept,
+    *,
+    who: str,
+    text: Callable[[Question], str],
+    blindfold: Sequence[Path] | None = None,
+) -> Measure:
+    """Nats a token of the right answers (of several, the most frequent one), teacher-forced; kept as answers are."""
+    total, tokens, name = 0.0, 0, f"loss of {who}"
+    new = sum(kept.get(name, question.id) is None for question in questions)
+    with _progress(name, len(questions), len(questions) - new) as advance:
+        for question in questions:
+            found = kept.get(name, question.id)
+            if found is None:
+                pictures = question.pictures if blindfold is None else blindfold
+                likely, count = answerer.likelihood(pictures, text(question), mode(question.answers))
+                found = f"{likely:.6g} {count}"
+                kept.add(name, question.id, found)
+                advance()
+            likelihood, length = found.split()
+            total, tokens = total - float(likelihood), tokens + int(length)
+    return Measure(total / max(tokens, 1), len(questions))
 
 
 def grey_picture(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from training.runs import disk_explained, write_whole
 
 SHOWN = 20
 """Answers in results.md; answers.jsonl has all of them."""
+LOSS = "validation loss, nats a token"
 SCORES = ("CIDEr-D", "BLEU-4")
 """Measures that are no shares of anything."""
 
@@ -100,6 +101,8 @@ class Results:
 def _cell(name: str, measure: Measure | None) -> str:
     if measure is None:
         return "-"
+    if name == LOSS:
+        return f"{measure.value:.2f}"
     if name in SCORES:
         return f"{measure.value:.1f}"
     if measure.interval is None:

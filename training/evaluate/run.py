@@ -12,11 +12,11 @@ from model.files import MANIFEST, sha256
 from training.errors import TrainingError
 from training.evaluate import baselines, captions, chat
 from training.evaluate.answerer import Answerer, Hints
-from training.evaluate.asking import ask, grey_picture
+from training.evaluate.asking import ask, grey_picture, loss
 from training.evaluate.kept import Kept
 from training.evaluate.measures import share
 from training.evaluate.questions import Question
-from training.evaluate.results import SHOWN, Column, Results
+from training.evaluate.results import LOSS, SHOWN, Column, Results
 from training.evaluate.tasks import TASKS, Name, Task
 
 MIND, BLIND, BASE = "mind", "blind", "base"
@@ -120,6 +120,9 @@ def _content(path: Path) -> str:
 
 
 def _ask(request: Request, task: Task, asked: Asked, about: dict[str, str], load: Load) -> list[Column]:
+    def words(question: Question) -> str:
+        return question.text + asked.prompt
+
     with Kept(request.folder, about) as kept, load(request.adapter) as answerer:
 
         def column(name: str, explained: str, blindfold: Sequence[Path] | None) -> Column:
@@ -128,13 +131,16 @@ def _ask(request: Request, task: Task, asked: Asked, about: dict[str, str], load
                 asked.questions,
                 kept,
                 who=name,
-                text=lambda question: question.text + asked.prompt,
+                text=words,
                 max_tokens=task.max_tokens,
                 choices=asked.choices,
                 blindfold=blindfold,
             )
             always = f"; it says “{answers[0]}”" if blindfold is not None and len(set(answers)) == 1 else ""
-            return Column(name, explained + always, answers, task.measure(asked.questions, answers))
+            figures = task.measure(asked.questions, answers)
+            if task.loss:
+                figures[LOSS] = loss(answerer, asked.questions, kept, who=name, text=words, blindfold=blindfold)
+            return Column(name, explained + always, answers, figures)
 
         columns = [column(MIND, "shown the picture", None)]
         if request.blind and answerer.grey_when_blind:
@@ -160,6 +166,8 @@ def _baselines(request: Request, task: Task, asked: Asked, answers: Sequence[str
 
 def _notes(request: Request, task: Task) -> list[str]:
     notes = [f"counted: {task.counted}", "in brackets: Wilson's 95 % interval"]
+    if task.loss:
+        notes.append(f"{LOSS}: of the right answer (of several, the most frequent), lower is better")
     if request.task == "captions":
         if missing := captions.missing_packages():
             notes.append(

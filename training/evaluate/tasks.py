@@ -39,6 +39,8 @@ class Task:
     """The likeliest of all answers of the file is taken, instead of what the mind writes."""
     shuffle: bool = False
     """Every question is the same: answers given to another picture are a baseline, and there is no question-only answer."""
+    loss: bool = True
+    """Whether its right answers are such as the mind could give, so that their loss says something."""
     special: Callable[[Sequence[Question], Sequence[str]], Measures] | None = None
     """Figures of its own, instead of the share that is right."""
 
@@ -102,6 +104,7 @@ TASKS: dict[Name, Task] = {
         read=lambda file, annotations, images, first: photos(first),
         right=lambda answer, words: float(names(answer, words)),
         counted="answers with one of the photo's words, singular or plural",
+        loss=False,
         max_tokens=ONE_SENTENCE,
         prompt="What is in this photo?",
         shuffle=True,

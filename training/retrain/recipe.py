@@ -14,10 +14,12 @@ from training.config import Files, Instruct
 from training.retrain.lessons import Lessons
 
 BATCH = 16
-REPLAY_PART = 0.25
-"""Of what is trained on: the other examples of a batch keep what was known (10 to 30 % is what the literature finds enough)."""
-PASSES = 12
-"""Over few examples; a fact that one picture shows has to be met several times."""
+REPLAY_PART = 0.3
+"""Of what is trained on, at most: the other examples of a batch keep what was known (10 to 30 % is what the literature finds
+enough)."""
+PASSES = 4
+"""Over few examples; a fact that one picture shows has to be met several times, and more than that costs what was known: seven
+passes learnt twelve of twelve facts where three and a half learnt ten, and forgot more (docs/results/retraining.md)."""
 LEAST_STEPS, MOST_STEPS = 60, 600
 RATES = {"few": 3e-4, "many": 2e-4}
 MANY = 200
@@ -32,8 +34,11 @@ MAX_LENGTH = {"pocket": 512, "phi2": 1024}
 """Tokens of an example, pictures included."""
 
 
-def recipe(preset: Preset, start: Adapter, lessons: Lessons, replay: Sequence[Files], *, on_gpu: bool) -> Instruct:
-    """The configuration of a stage 2 that learns these lessons on top of `start`."""
+def recipe(
+    preset: Preset, start: Adapter, lessons: Lessons, files: Sequence[Files], *, on_gpu: bool, threads: int = 0
+) -> Instruct:
+    """The configuration of a stage 2 that learns these lessons on top of `start`, from `files`. `threads`: of the CPU, 0 for
+    all cores."""
     size = "many" if lessons.trained >= MANY else "few"
     examples = lessons.trained / (1 - REPLAY_PART)
     steps = min(max(math.ceil(examples * PASSES / BATCH), LEAST_STEPS), MOST_STEPS)
@@ -43,7 +48,7 @@ def recipe(preset: Preset, start: Adapter, lessons: Lessons, replay: Sequence[Fi
         "model": preset.name,
         "template": start.card.template.name,
         "start": str(start.folder.resolve()),
-        "data": {"train": [learnt(lessons, lessons.train), *replay], "validation": [learnt(lessons, lessons.held_out)]},
+        "data": {"train": files, "validation": [learnt(lessons, lessons.held_out)]},
         "pictures": {"layer": start.card.tower.layer, "fit": start.card.tower.fit},
         "lora": _lora(preset, start, size),
         "quantize": "nf4" if quantised else None,
@@ -56,19 +61,27 @@ def recipe(preset: Preset, start: Adapter, lessons: Lessons, replay: Sequence[Fi
         "checkpoints": {"every": 20},
         "validation": {"every": max(steps // 4, 1), "examples": 256, "samples": 0},
         "precision": "bf16" if on_gpu else "auto",
+        "threads": threads,
         "gradient_checkpointing": preset.name != "pocket",
     }
     return Instruct.model_validate(values)
 
 
-def replayed(lessons: Lessons, there: int) -> int:
-    """How many of the `there` replay examples go along."""
-    return min(there, math.ceil(lessons.trained * REPLAY_PART / (1 - REPLAY_PART)))
+def times(trained: int, there: int) -> tuple[int, int]:
+    """How often each of the `trained` examples that are new counts in an epoch, and each of those `there` that are replayed.
+
+    All of these go along, for the same few over and over would be learnt by heart, and what is like them forgotten
+    (docs/results/retraining.md); at most REPLAY_PART of an epoch is theirs, and 17 of a hundred at least."""
+    wanted = trained * REPLAY_PART / (1 - REPLAY_PART)
+    if wanted <= there:
+        return math.ceil(there / wanted), 1
+    return 1, int(wanted / there)
 
 
 def learnt(lessons: Lessons, file: Path) -> Files:
     """A file of examples from these lessons."""
-    return Files(format="llava", file=file, images=lessons.images, licence="the community's own, with their consent")
+    licence = "the community's own, with their consent"
+    return Files(format="llava", file=file, images=lessons.images, licence=licence)
 
 
 def _lora(preset: Preset, start: Adapter, size: str) -> dict[str, Any]:

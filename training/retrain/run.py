@@ -34,14 +34,15 @@ from training.metrics import FINISHED
 from training.retrain.judge import Judge, Questions, Verdict
 from training.retrain.keepsakes import Keepsakes, unpack
 from training.retrain.lessons import Lessons, lines_of, make, write_lines
-from training.retrain.recipe import learnt, recipe, replayed
+from training.retrain.recipe import learnt, recipe, times
+from training.retrain.room import release, require_room
 from training.runs import ARTEFACT, write_whole
 from training.stages import train
 
 DATA, RECIPE, VERDICT = "data", "retrain.yaml", "verdict.json"
 MARK = "<image>"
 """Where LLaVA's format has a picture; read in a photo, it is a word like any other."""
-KEEPSAKES_LICENCE = "MIT (easy-VQA), public domain (Openclipart)"
+KEEPSAKES_LICENCE = "MIT (easy-VQA), public domain (Openclipart), Apache-2.0 (Noto Color Emoji)"
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,24 @@ class Retraining:
 def retrain(asked: Retraining, settings: WorkerSettings) -> tuple[Lessons, Verdict | None]:
     """Train and judge; what was done before a stop is not done again. Blocking: minutes to hours.
 
-    Returns the data set, and the verdict, None if training was stopped. Raises TrainingError.
+    Returns the data set, and the verdict, None if training was stopped. Raises TrainingError, and of these NoRoom before
+    anything is loaded onto a GPU that others hold.
     """
     start = _start(asked.start)
     lessons = make(asked.lessons, asked.folder / DATA, images=asked.images, text_only=start.card.text_only)
     keepsakes = unpack(asked.folder / DATA / "keepsakes")
+    learns = partial(recipe, asked.preset, start, lessons, on_gpu=torch.cuda.is_available(), threads=settings.threads)
+    if torch.cuda.is_available():
+        require_room(learns([learnt(lessons, lessons.train)]), asked.preset, settings.device)
     with progress() as bars:
         train_files = _as_served(asked, start, settings, lessons, keepsakes, bars)
-    configuration = recipe(asked.preset, start, lessons, train_files, on_gpu=torch.cuda.is_available())
-    write_whole(asked.folder / RECIPE, dump(configuration))
+    release()
+    write_whole(asked.folder / RECIPE, dump(learns(train_files)))
     features = asked.folder / DATA / "features"  # of people's pictures: they go with the rest of this folder
     how = train("instruct", str(asked.folder / RECIPE), asked.changes, asked.folder, skip_bad=False, features=features)
     if how != FINISHED:
         return lessons, None
+    release()
     with progress() as bars:
         verdict = _judged(asked, start, settings, lessons, keepsakes, bars)
     write_whole(asked.folder / VERDICT, verdict.model_dump_json(indent=1) + "\n")
@@ -111,21 +117,19 @@ def _mind(asked: Retraining, start: Adapter, settings: WorkerSettings, bars: Pro
 def _as_served(
     asked: Retraining, start: Adapter, settings: WorkerSettings, lessons: Lessons, keepsakes: Keepsakes, bars: Progress
 ) -> list[Files]:
-    """What is trained on beside the lessons themselves: they once more, and what is replayed, as a person sends them, behind
-    the lines that say what the recogniser and the reader make of a picture. A mind that learnt without them would not know
-    whom to believe."""
-    kept = keepsakes.replay.parent
-    replay = [json.loads(line) for line in lines_of(keepsakes.replay)]
-    wanted = replayed(lessons, len(replay))
-    share = Files(format="llava", file=kept / "replayed.jsonl", licence=KEEPSAKES_LICENCE)
-    write_lines(share.file, [replay[at * len(replay) // wanted] for at in range(wanted)])
+    """What is trained on: the lessons and what is replayed, each as it is, and once more as a person sends it, behind the lines
+    that say what the recogniser and the reader make of a picture. A mind that learnt without them would not know whom to
+    believe."""
     taught = learnt(lessons, lessons.train)
-    hinted = {source: source.model_copy(update={"file": _beside(source.file)}) for source in (taught, share)}
+    replay = Files(format="llava", file=keepsakes.replay, licence=KEEPSAKES_LICENCE)
+    hinted = {source: source.model_copy(update={"file": _beside(source.file)}) for source in (taught, replay)}
     if not all(target.file.exists() for target in hinted.values()):
         with _mind(asked, start, settings, bars) as mind:
             for source, target in hinted.items():
                 write_lines(target.file, list(_hinted(mind, source, partial(bars, "Looking at pictures"))))
-    return [*(target for target in hinted.values() if target.file.stat().st_size), share]
+    both = [[file for file in pair if file.file.stat().st_size] for pair in hinted.items()]
+    often = times(*(sum(len(lines_of(file.file)) for file in files) for files in both))
+    return [file.model_copy(update={"times": count}) for files, count in zip(both, often, strict=True) for file in files]
 
 
 def _beside(file: Path) -> Path:

@@ -8,6 +8,7 @@ easyvqa-train.json, easyvqa-test.json                                        col
 wallpapers-train.jsonl                                                       photographs that the classifier is sure of
 classes-train.jsonl, classes-heldout.jsonl, classes-conversations.json       the classifier's own knowledge
 <each of captions, scenes, easyvqa, classes>-hinted.json                     their conversations, with the hint that is served
+wallpapers-hinted.json                                                       photographs, told as the hint has it
 sources.json    name, version, licence, homepage, sha256 and counts of everything, for the model card
 """
 
@@ -30,7 +31,7 @@ from training.data.pocket.questions import Questioner
 from training.data.pocket.records import Captioned, asked, captioned, held_out, read_lines, write_lines, write_list
 from training.errors import TrainingError
 
-VERSION = "3"
+VERSION = "4"
 """Raised when a converter's output changes, so that folders made by an older one are not mixed with newer files."""
 
 MARK = ".pocket-data"
@@ -161,7 +162,7 @@ def _classes(shop: Workshop, words: wordnet.WordNet, home: Path) -> list[Row]:
         questioner = Questioner(words, Titles(words), classes)
         with_captions = [shop.to / f"{name}-train.jsonl" for name in ("captions", "scenes")]
         captioned_ones = [str(record["image"]) for file in with_captions for record in read_lines(file)]
-        photographs = [f"wallpapers/{path.name}" for path in sorted((shop.to / "wallpapers").glob("*.png"))]
+        photographs = _photos(shop.to)
         pictures = [*photographs, *captioned_ones]
         maps = eyes.maps(
             [shop.to / name for name in pictures], lambda done: shop.progress("Looking at pictures", done, len(pictures))
@@ -182,11 +183,16 @@ def _classes(shop: Workshop, words: wordnet.WordNet, home: Path) -> list[Row]:
     ]
 
 
+def _photos(to: Path) -> list[str]:
+    return [f"wallpapers/{path.name}" for path in sorted((to / "wallpapers").glob("*.png"))]
+
+
 def _hinted(shop: Workshop, home: Path) -> None:
     from training.data.pocket import hinted  # with torch and the tower: seconds
     from training.data.pocket.looking import Eyes
 
     pictures = [one for name in hinted.NAMES for one in hinted.pictures_in(shop.to, name) if not one.endswith(FEATURES)]
+    pictures += _photos(shop.to)
 
     def make(folder: Path) -> None:
         hinted.look(

@@ -20,6 +20,10 @@ QUESTIONS = (
     "Can you read the words?",
 )
 NOTHING = "I see no text in this photo."
+QUOTED = 12
+"""Words of a text that are quoted where nobody asked for it."""
+LINES = (3, 6)
+"""Forms that make a page."""
 
 FORMS = (
     "{WORD}",
@@ -54,6 +58,20 @@ def sign(words: Sequence[str], chance: random.Random) -> str:
         cents=chance.randint(10, 99),
         year=chance.randint(1900, 2030),
     )
+
+
+def page(words: Sequence[str], chance: random.Random) -> str:
+    """Text and nothing else."""
+    return "\n".join(sign(words, chance) for _ in range(chance.randint(*LINES)))
+
+
+def told(answer: str, text: str | None, *, shown: bool = True) -> str:
+    """What a picture shows, the text in it included. `shown`: it shows something besides."""
+    if text is None:
+        return answer
+    words = text.split()
+    quoted = " ".join(words[:QUOTED]) + (" ..." if len(words) > QUOTED else "")
+    return f'{answer} The text in it says "{quoted}".' if shown else f'The photo shows text: "{quoted}".'
 
 
 def line_of(text: str, *, also: bool) -> str:
