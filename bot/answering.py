@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import structlog
 
+from bot.adapters import candidates
 from bot.chat.base import Delta, IncomingFile, Notice, Queued, Restarted, Transcribed
 from bot.errors import (
     EmptyAnswer,
@@ -170,6 +171,7 @@ class Answering:
             live.text,
             truncated=details.truncated,
             preset=details.preset,
+            adapter=details.adapter,
             hints=details.hints,
             timings=details.timings,
             prompt_tokens=details.prompt_tokens,
@@ -201,6 +203,16 @@ class Answering:
         return min(self._settings.answer_tokens, context_length // 2)
 
     async def _stream(self, live: LiveTurn, prompt: Sequence[PromptMessage]) -> Details:
+        """By the adapter that is chosen for the turn's community, or, should that be gone, by the next one that may."""
+        *wanted, last = candidates(live.stored.conversation_id, *await self._store.choices_for(live.stored.community))
+        for adapter in wanted:
+            try:
+                return await self._stream_by(adapter, live, prompt)
+            except WorkerRefused as error:  # is it the request that is wrong, then the last one says so
+                log.warning("adapter refused, another one is asked", adapter=adapter, reason=error.reason)
+        return await self._stream_by(last, live, prompt)
+
+    async def _stream_by(self, adapter: str, live: LiveTurn, prompt: Sequence[PromptMessage]) -> Details:
         temperature = self._settings.temperature
         stream = self._client.chat(
             prompt,
@@ -208,6 +220,7 @@ class Answering:
             conversation=str(live.stored.conversation_id),
             max_tokens=self._answer_tokens((await self._client.info()).context_length),
             temperature=max(temperature, OTHER_ANSWER_TEMPERATURE) if live.stored.answered else temperature,
+            adapter=adapter,
         )
         details = Details()
         async with aclosing(stream):
@@ -218,6 +231,7 @@ class Answering:
                     live.emit(Delta(event.text))
                 else:
                     details = event
+                    live.adapter = event.adapter
         return details
 
 

@@ -16,13 +16,15 @@ from pathlib import Path
 import structlog
 
 from bot import metrics
+from bot.chat.base import WEB
 from bot.connections import connected, connections
 from bot.desk import Desk
 from bot.errors import StartError, WorkerError
 from bot.personas import load_personas
 from bot.privacy import Privacy
 from bot.remote import RemoteModel
-from bot.retraining import ProcessTrainer, Retrainings
+from bot.retraining import ProcessTrainer, Retrainings, TakingTurns, Trainer
+from bot.retraining.hours import Hours
 from bot.settings import Settings
 from bot.store import Store, migrate
 from bot.supervisor import Supervisor
@@ -70,15 +72,18 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     client = ModelClient(url, key, model=settings.model_preset, failure=supervisor.failure if supervisor else lambda: None)
     model = supervisor or RemoteModel(client, say)
     turns = Turns(store, client, settings, personas)
-    retrainings = Retrainings(store, settings, ProcessTrainer(settings), client)
+    trainer: Trainer = ProcessTrainer(settings)
+    if supervisor is not None:
+        trainer = TakingTurns(trainer, Hours.read(settings.retrain_hours), supervisor.resting)
+    retrainings = Retrainings(store, settings, trainer, client)
     privacy = Privacy([retrainings, store], settings.attachments)
     desk = Desk(turns, store, privacy, personas, lambda: model.status()[0], version("jnana"), retrainings)
     try:
         yield Core(store, turns, desk, model)
     finally:
         await turns.drain(DRAIN_TIMEOUT)
+        await model.stop()  # before a run that ends gives it back its place: it is not to start any more
         await retrainings.close()
-        await model.stop()
         await client.close()
         await store.close()
 
@@ -158,7 +163,7 @@ def _sole_use(home: Path) -> Iterator[None]:
 def _platforms(settings: Settings) -> list[str]:
     """Where this process can show answers."""
     chats = [("discord", settings.discord_token), ("telegram", settings.telegram_token)]
-    web = ["web"] if settings.web_enabled else []
+    web = [WEB] if settings.web_enabled else []
     return web + [platform for platform, token in chats if token.get_secret_value()]
 
 
@@ -170,14 +175,18 @@ async def _page(settings: Settings, core: Core) -> AsyncIterator[str]:
         return
     from bot.chat.web import Status, WebPage  # gradio takes memory: only where there is a page
 
+    def status() -> Status:
+        words, ready = core.model.status()
+        return Status(str(words), ready)
+
     page = WebPage(
-        core.turns,
-        core.store,
+        core.desk,
         host=settings.web_host,
         port=settings.web_port,
         password=settings.web_password.get_secret_value(),
+        owner_password=settings.web_owner_password.get_secret_value(),
         home=settings.jnana_home,
-        status=lambda: Status(*core.model.status()),
+        status=status,
     )
     try:
         await page.start()

@@ -26,7 +26,8 @@ class Heard:
 
     `mentioned`: the bot, by name, anywhere in the text or caption (and taken out of it). `our_place`: a thread or topic that
     belongs to the bot. `command`: one of ours was written. `from_machine`: bots, webhooks and the platform's own messages.
-    `chat_admin`: may manage this chat.
+    `chat_admin`: may manage this chat. `community_admin`: all that people share what they teach in; on Discord the server, with
+    channels that not everybody sees.
     """
 
     incoming: Incoming
@@ -35,6 +36,7 @@ class Heard:
     command: bool = False
     from_machine: bool = False
     chat_admin: bool = False
+    community_admin: bool = False
     quoted: Quoted | None = None
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bot.calling import Heard, with_quoted
-from bot.chat.base import Incoming
-from bot.chat.place import Button, Place
-from bot.errors import EmptyMessage, NotAllowed, NotAnswered
+from bot.chat.base import Incoming, IncomingFile, community
+from bot.chat.place import Button, Place, PlaceError
+from bot.errors import EmptyMessage, NotAllowed, NotAnswered, WrongExample
+from bot.importing import LIST_NAME
 from bot.memory import PICTURE_QUESTION
+from bot.retraining.choices import TRIED_PERCENT
+from bot.store.choices import EVERYWHERE
 from bot.store.records import Manner
-from bot.teaching import community
 from bot.texts import LANGUAGES, closest, say, text
 
 if TYPE_CHECKING:
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 NOTE_LENGTH = 200
 """Characters of an admin's note on a retraining."""
+
+IMPORT = "import"
+"""Behind /teach, and nothing else: a question always has its answer below it."""
 
 MAX_MEMORY = 60
 """Earlier questions that a person may ask to be remembered (as many as bot.answering looks at)."""
@@ -150,26 +156,62 @@ async def privacy(desk: Desk, request: Request) -> None:
 
 
 async def teach(desk: Desk, request: Request) -> None:
-    """Only with pictures of the person's own: whose the one is that they reply to, nobody was asked."""
+    """Only with pictures of the person's own: whose the one is that they reply to, nobody was asked. `/teach import` with a
+    file is for admins."""
     incoming = request.heard.incoming
     await desk.turns.access.check(incoming)
+    if request.argument.lower() == IMPORT:
+        await import_(desk, request)
+        return
     said = await desk.teaching.teach(
         incoming.address, incoming.server_id, incoming.sender, request.argument, incoming.files, request.language
     )
     await desk.say(request.place, said.words, said.buttons)
 
 
+async def import_(desk: Desk, request: Request) -> None:
+    """Looks at every record and decodes every picture, which may take minutes: beside other messages of the chat."""
+    if not desk.is_community_admin(request.heard):
+        raise NotAllowed(text("admins-only"))
+    incoming = request.heard.incoming
+    if len(incoming.files) != 1:
+        raise WrongExample(text("import-how"))
+    desk.aside(request.place, incoming, _imported(desk, request, incoming.files[0]))
+
+
+async def _imported(desk: Desk, request: Request, file: IncomingFile) -> None:
+    incoming, language = request.heard.incoming, request.language
+    with suppress(PlaceError):
+        await request.place.acknowledge()
+    here = community(incoming.address, incoming.server_id)
+    told = await desk.importing.run(here, incoming.address.platform, incoming.sender, file, language)
+    await desk.say(request.place, told.said.words, told.said.buttons)
+    if told.all_bad and not await desk.send_file(request.place, LIST_NAME, told.all_bad, say(language, "import-list")):
+        await desk.say(request.place, say(language, "import-list-private"))
+
+
 async def examples(desk: Desk, request: Request) -> None:
-    """`/examples` shows those that nobody has looked at; `/examples 12 The rowing club.` gives one a better answer."""
-    if not desk.is_admin(request.heard):
+    """`/examples` shows those that nobody has looked at; `/examples 12 The rowing club.` gives one a better answer;
+    `/examples share` lets other communities learn from them, `/examples unshare` ends that."""
+    if not desk.is_community_admin(request.heard):
         raise NotAllowed(text("admins-only"))
     here = community(request.place.address, request.heard.incoming.server_id)
+    by, verb = request.heard.incoming.sender.name, request.argument.lower()
+    if verb in ("share", "unshare"):
+        await desk.say(request.place, await _shared(desk, verb, here, by, request.language))
+        return
     number, _, answer = request.argument.partition(" ")
     if number.isdecimal() and answer.strip():
         await desk.say(request.place, await desk.teaching.reword(int(number), here, answer, request.language))
         return
     said = await desk.teaching.next_example(here, request.language)
     await desk.say(request.place, said.words, said.buttons)
+
+
+async def _shared(desk: Desk, verb: str, here: str, by: str, language: str) -> str:
+    if verb == "unshare":
+        return await desk.teaching.unshare(here, by, language)
+    return f"{await desk.teaching.share(here, by, language)} {say(language, 'examples-share-how-ended')}"
 
 
 async def retrain(desk: Desk, request: Request) -> None:
@@ -184,18 +226,52 @@ async def retrain(desk: Desk, request: Request) -> None:
 
 
 async def adapters(desk: Desk, request: Request) -> None:
-    """`/adapters` lists them, `/adapters use NAME` chooses one, `/adapters back` takes the choice back."""
-    verb, _, name = request.argument.partition(" ")
-    verb, by = verb.lower(), request.heard.incoming.sender.name
-    if verb in ("use", "back"):
-        _require_owner(desk, request.heard.incoming)
-    if verb == "use" and name.strip():
-        said = await desk.training().use(name.strip(), by, request.language)
+    """`/adapters` lists them. `/adapters use NAME` chooses one for everybody, `/adapters here NAME` for this community,
+    `/adapters try NAME 10` for a part of the conversations; `/adapters back` takes the last choice back. `/adapters compare
+    NAME NAME` asks both the same."""
+    verb, _, rest = request.argument.partition(" ")
+    name, _, more = rest.strip().partition(" ")
+    incoming, language = request.heard.incoming, request.language
+    verb, by, here = verb.lower(), incoming.sender.name, community(incoming.address, incoming.server_id)
+    if verb in ("use", "here", "try", "back"):
+        _require_owner(desk, incoming)
+    if verb == "use" and name:
+        said = await desk.training().use(name, by, language, said_in=here)
+    elif verb == "here" and name:
+        said = await desk.training().use(name, by, language, here=here)
+    elif verb == "try" and name:
+        said = await desk.training().attempt(name, _percent(more), by, language, here=here)
     elif verb == "back":
-        said = await desk.training().back(by, request.language)
+        said = await desk.training().back(by, language, here=here)
+    elif verb == "compare" and more:
+        await _compare(desk, request, (name, more.strip()), here)
+        return
     else:
-        said = await desk.training().overview(request.language)
+        said = await desk.training().overview(language, here=here, counted=_counted(desk, request, here))
     await desk.say(request.place, said)
+
+
+def _percent(written: str) -> int:
+    """0 for what is none."""
+    number = written.removesuffix("%").strip()
+    return int(number) if number.isdecimal() else 0 if number else TRIED_PERCENT
+
+
+async def _compare(desk: Desk, request: Request, names: tuple[str, str], here: str) -> None:
+    """Takes minutes where the model is slow: beside other messages of the chat. It counts like a message."""
+    counted, incoming = _counted(desk, request, here), request.heard.incoming
+    if counted is None:
+        raise NotAllowed(text("admins-only"))
+    await desk.turns.access.check(incoming)
+    asking = desk.training().compare(names, here, request.place, desk.say, counted=counted, language=request.language)
+    desk.aside(request.place, incoming, asking)
+
+
+def _counted(desk: Desk, request: Request, here: str) -> str | None:
+    """Where somebody sees how adapters are liked: the bot's own admins everywhere, those of a chat there."""
+    if desk.turns.access.is_admin(request.heard.incoming.address, request.heard.incoming.sender):
+        return EVERYWHERE
+    return here if desk.is_community_admin(request.heard) else None
 
 
 def _require_owner(desk: Desk, incoming: Incoming) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,15 +14,17 @@ from bot.chat.base import Address, Incoming, RunningTurn, Sender
 from bot.chat.ended import EndedTurn
 from bot.chat.place import Button, Flooded, Hiccup, Place, PlaceError, Shut
 from bot.commands import COMMANDS, MAX_MEMORY, Request
-from bot.errors import JnanaError, NotAnswered, NotTrained, NotWelcome, TurnError
+from bot.errors import JnanaError, NotTrained, TurnError
+from bot.importing import Importing
+from bot.presses import MakePlace, Pressed, Presser, press
 from bot.privacy import Privacy
 from bot.reply import INLINE_WAIT, Reply
 from bot.retraining import Retrainings
 from bot.running import LiveTurn
 from bot.store import Store
 from bot.store.records import TurnPlace
-from bot.teaching import Said, Teaching, community
-from bot.texts import LANGUAGES, say, text
+from bot.teaching import Said, Teaching
+from bot.texts import LANGUAGES, Text, say, text
 from bot.turn import Turns, told
 
 EDIT_SECONDS = 60.0
@@ -34,37 +35,11 @@ SETTLE_SECONDS = 5.0
 
 SAY_ATTEMPTS = 3
 
-OF_A_PERSON = ("forget", "keep", "teaching-yes", "teaching-no")
-"""Verbs of buttons that carry whose they are."""
-
-MakePlace = Callable[[Address, str], Place]
-"""A platform's place that answers the message with that id."""
-
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Presser:
-    """Who pressed a button, and where. `chat_admin`: may manage this chat. `server_id`: the Discord server."""
-
-    address: Address
-    sender: Sender
-    chat_admin: bool = False
-    server_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Pressed:
-    """What the person who pressed is told. `better`: ask them for a better answer to this turn. `instead`: what the message
-    with the button says from now on."""
-
-    toast: str = ""
-    better: int | None = None
-    instead: Said | None = None
-
-
 class Desk:
-    """One for all platforms. Owns a task for every answer that is being shown."""
+    """One for all platforms. Owns a task for every answer that is being shown, and for what goes on aside."""
 
     name = "Jñāna"
 
@@ -74,7 +49,7 @@ class Desk:
         store: Store,
         privacy: Privacy,
         personas: Mapping[str, str],
-        model: Callable[[], str],
+        model: Callable[[], Text | str],
         version: str,
         retrainings: Retrainings | None = None,
     ) -> None:
@@ -83,11 +58,13 @@ class Desk:
         self.store = store
         self.privacy = privacy
         self.teaching = Teaching(store)
+        self.importing = Importing(store, self.teaching)
         self.retrainings = retrainings
         self._personas = personas
         self._model = model
         self._version = version
         self._replies: dict[int, asyncio.Task[None]] = {}
+        self._aside: set[asyncio.Task[None]] = set()
         self._recovered: list[LiveTurn] = []
         self._closed: set[tuple[str, str]] = set()
         self._resuming = asyncio.Lock()
@@ -115,17 +92,8 @@ class Desk:
     async def press(self, action: str, presser: Presser, make_place: MakePlace) -> Pressed:
         """A button: `action` is what `Button` was made with. Also of answers from before a restart, and pressed twice."""
         language = await self.language_of(presser.address.platform, presser.sender)
-        verb, _, rest = action.partition(":")
         try:
-            if verb in OF_A_PERSON:
-                return await self._press_own(verb, rest, presser, language)
-            if verb.startswith("retrain-"):
-                return await self._press_retraining(verb, rest, presser, language)
-            if verb.startswith("example-"):
-                return await self._press_example(verb, rest, presser, language)
-            if not rest.isdecimal():
-                return Pressed(say(language, "not-here"))
-            return await self._press_turn(verb, int(rest), presser, make_place, language)
+            return await press(self, action, presser, make_place, language)
         except JnanaError as error:
             return Pressed(told(error, language))
 
@@ -136,6 +104,16 @@ class Desk:
             return await self.teaching.correct(turn_id, presser.address, presser.server_id, presser.sender, better, language)
         except JnanaError as error:
             return Said(told(error, language))
+
+    async def ask_asker(self, turn_id: int, presser: Presser, make_place: MakePlace) -> None:
+        """Whose question was corrected by somebody else is asked, once and where they asked it, whether it may be learnt from:
+        without their yes nobody's correction of it is."""
+        found = await self.store.place_of(turn_id, presser.address)
+        said = None if found is None else await self.teaching.asker(found, presser.sender, found.language)
+        if found is None or said is None:
+            return
+        if not await self.say(make_place(found.address, found.message_id), said.words, said.buttons):
+            await self.store.unask(found.address.platform, found.asker)
 
     async def edited(self, heard: Heard, place: Place) -> None:
         """A person changed a message: their newest question is answered again at once, an older one by its button."""
@@ -194,8 +172,8 @@ class Desk:
         self._recovered += turns
 
     async def close(self, timeout: float) -> None:  # noqa: ASYNC109  # what is not shown in time is shown after the next start
-        if self._replies:
-            _, left = await asyncio.wait(set(self._replies.values()), timeout=timeout)
+        if tasks := {*self._replies.values(), *self._aside}:
+            _, left = await asyncio.wait(tasks, timeout=timeout)
             for task in left:
                 task.cancel()
             await asyncio.gather(*left, return_exceptions=True)
@@ -237,6 +215,13 @@ class Desk:
             before.cancel()
             await asyncio.wait({before})
 
+    def aside(self, place: Place, incoming: Incoming, work: Coroutine[Any, Any, object]) -> asyncio.Task[None]:
+        """Do what takes long while the chat goes on. `close` ends it."""
+        task = asyncio.create_task(self._told_errors(place, incoming, work), name="aside")
+        self._aside.add(task)
+        task.add_done_callback(self._aside.discard)
+        return task
+
     async def say(self, place: Place, words: str, buttons: Sequence[Button] = ()) -> bool:
         """A short message that is no answer of the model; whether it was said."""
         for attempt in range(SAY_ATTEMPTS):
@@ -267,7 +252,12 @@ class Desk:
             return False
 
     def is_admin(self, heard: Heard) -> bool:
+        """Of this chat."""
         return heard.chat_admin or self.turns.access.is_admin(heard.incoming.address, heard.incoming.sender)
+
+    def is_community_admin(self, heard: Heard) -> bool:
+        """Of what is taught here and in the chats that belong with this one."""
+        return heard.community_admin or self.turns.access.is_admin(heard.incoming.address, heard.incoming.sender)
 
     def training(self) -> Retrainings:
         """Raises NotTrained where nothing can be trained."""
@@ -281,7 +271,9 @@ class Desk:
         return {"language": list(LANGUAGES), "memory": memory, "persona": list(self._personas)}
 
     def status(self, language: str) -> str:
-        return say(language, "status", model=self._model(), turns=self.turns.under_way, version=self._version)
+        how = self._model()
+        model = how.to(language) if isinstance(how, Text) else how
+        return say(language, "status", model=model, turns=self.turns.under_way, version=self._version)
 
     async def language(self, incoming: Incoming) -> str:
         return await self.language_of(incoming.address.platform, incoming.sender)
@@ -293,61 +285,6 @@ class Desk:
             return sender.language
 
     # --- Inside ---
-
-    async def _press_turn(self, verb: str, turn_id: int, presser: Presser, make_place: MakePlace, language: str) -> Pressed:
-        found = await self.store.place_of(turn_id, presser.address)
-        if found is None:
-            return Pressed(say(language, "not-here"))
-        pressed = Incoming(found.address, presser.sender, group=found.group, server_id=presser.server_id)
-        if self.turns.access.is_denied(pressed):
-            raise NotWelcome(text("not-on-list"))
-        may = found.asker == presser.sender.platform_id or self._may(presser)
-        if verb in ("stop", "again") and not may:
-            return Pressed(say(language, "not-yours"))
-        if verb == "stop":
-            stopped = await self.turns.stop(turn_id, presser.address)
-            return Pressed(say(language, "stopping" if stopped else "already-ended"))
-        if verb == "again":
-            await self.again(found, make_place(found.address, found.message_id), pressed)
-            return Pressed("")
-        if verb in ("good", "bad"):
-            await self.turns.rate(turn_id, presser.address, presser.sender, 1 if verb == "good" else -1)
-            return Pressed(say(language, "thanks"), better=turn_id if verb == "bad" else None)
-        raise NotAnswered(text("not-here"))
-
-    async def _press_own(self, verb: str, person: str, presser: Presser, language: str) -> Pressed:
-        """A button that only the person themselves may press."""
-        if person != presser.sender.platform_id:
-            return Pressed(say(language, "not-your-button"))
-        platform = presser.address.platform
-        if verb == "forget":
-            await self.turns.stop_all((platform, person))
-            saw = await self.retrainings.saw(platform, person) if self.retrainings is not None else []
-            said = say(language, "forget-done", turns=await self.privacy.forget(platform, person))
-            if saw:
-                said += f"\n\n{say(language, 'forget-adapters', names=', '.join(saw))}"
-        elif verb == "keep":
-            said = say(language, "forget-not")
-        else:
-            said = await self.teaching.allow(platform, presser.sender, verb == "teaching-yes", language)
-            if verb == "teaching-no" and self.retrainings is not None:
-                await self.retrainings.withdrawn(platform, person)
-        return Pressed(instead=Said(said))
-
-    async def _press_retraining(self, verb: str, run: str, presser: Presser, language: str) -> Pressed:
-        """What answers everybody is decided by the bot's own admins."""
-        if not self.turns.access.is_admin(presser.address, presser.sender) or not run.isdecimal():
-            return Pressed(say(language, "owners-only"))
-        return Pressed(instead=await self.training().press(verb, int(run), presser.sender.name, language))
-
-    async def _press_example(self, verb: str, example: str, presser: Presser, language: str) -> Pressed:
-        if not self._may(presser) or not example.isdecimal():
-            return Pressed(say(language, "admins-only"))
-        here = community(presser.address, presser.server_id)
-        return Pressed(instead=await self.teaching.review(verb, int(example), here, language))
-
-    def _may(self, presser: Presser) -> bool:
-        return presser.chat_admin or self.turns.access.is_admin(presser.address, presser.sender)
 
     def _show(self, turn: RunningTurn, place: Place, language: str, ids: Sequence[str] = ()) -> None:
         reply = Reply(turn, place, self.store, language=language, ids=ids)
@@ -371,7 +308,7 @@ class Desk:
         except Shut as error:
             await self.closed(place.address.platform, place.address.chat_id, str(error))
 
-    async def _told_errors(self, place: Place, incoming: Incoming, work: Coroutine[Any, Any, None]) -> None:
+    async def _told_errors(self, place: Place, incoming: Incoming, work: Coroutine[Any, Any, object]) -> None:
         """Do `work`; what it is refused for is said in the person's language."""
         try:
             await work

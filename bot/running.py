@@ -20,6 +20,8 @@ class LiveTurn:
     def __init__(self, stored: StoredTurn, request_id: str) -> None:
         self.stored = stored
         self.text = ""
+        self.adapter = ""
+        """Which one writes, once that is known."""
         self.work: asyncio.Task[AnswerRecord] | None = None
         """What `stop` cancels; the task around it stores the outcome."""
         self.is_next = asyncio.Event()

@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     web_host: str = Field("127.0.0.1", description="Address the web page listens on; beyond loopback with a password only.")
     web_port: Port = Field(7860, description="TCP port of the web page.")
     web_password: SecretStr = Field(SECRET, description="Password of the web page; empty = none.")
+    web_owner_password: SecretStr = Field(
+        SECRET,
+        description="Password of the page's owner, who may retrain; empty = who opens a page without password on this machine.",
+    )
     discord_token: SecretStr = Field(SECRET, description="Token of the Discord bot; empty = not on Discord.")
     discord_shards: int = Field(0, ge=0, le=1000, description="Gateway connections; 0 = one, enough for 2,500 servers.")
     discord_api_url: str = Field("", description="Another address of Discord's REST API (a proxy); empty = Discord's own.")
@@ -140,6 +144,14 @@ class Settings(BaseSettings):
     answer_tokens: int = Field(512, ge=1, le=32_768, description="Most tokens of an answer.")
     temperature: float = Field(0.0, ge=0, le=2, description="Randomness of answers: 0 = always the likeliest word, at most 2.")
     turn_timeout: float = Field(600.0, gt=0, le=86_400, description="Seconds an answer may take, once it is its turn.")
+    retrain_memory_gb: float = Field(
+        0.0, ge=0, description="Most memory (10^9 bytes) that a retraining may hold; 0 = what is free less a tenth of all."
+    )
+    retrain_hours: str = Field(
+        "",
+        description="When retrainings may train (and, without room on the GPU, stop the "
+        "worker), local time: 01:00-07:00; empty = any time.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug, info, warning or error.")
     log_format: Literal["console", "json"] = Field("console", description="console or json.")
 
@@ -162,6 +174,13 @@ class Settings(BaseSettings):
         host = info.data.get("web_host")
         if host and info.data.get("web_enabled") and not is_loopback(host) and not password.get_secret_value():
             raise ValueError(f"must be set because WEB_HOST={host} can be reached by other machines")
+        return password
+
+    @field_validator("web_owner_password")
+    @classmethod
+    def _password_of_its_own(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        if password.get_secret_value() and password == info.data.get("web_password"):
+            raise ValueError("must differ from WEB_PASSWORD, which visitors know")
         return password
 
     @field_validator("telegram_webhook_secret")
@@ -193,6 +212,14 @@ class Settings(BaseSettings):
         if port == info.data.get("web_port") and info.data.get("web_enabled") and not info.data.get("model_url"):
             raise ValueError("is taken by WEB_PORT; the worker needs a port of its own")
         return port
+
+    @field_validator("retrain_hours")
+    @classmethod
+    def _known_hours(cls, hours: str) -> str:
+        at = r"([01]\d|2[0-3]):[0-5]\d"
+        if hours and (not re.fullmatch(f"{at}-{at}", hours) or hours[:5] == hours[6:]):
+            raise ValueError("should look like 01:00-07:00, from 00:00 to 23:59")
+        return hours
 
     @property
     def database(self) -> str:

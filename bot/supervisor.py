@@ -1,4 +1,5 @@
-"""Keeps the worker process alive: starts it, reads its log, restarts it when it dies or hangs, stops it at the end.
+"""Keeps the worker process alive: starts it, reads its log, restarts it when it dies or hangs, stops it for a rest and at the
+end.
 
 What the exit codes mean is written in model/process.py; the bot never imports that package.
 """
@@ -13,22 +14,27 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
 
 import structlog
 
 from bot.errors import WorkerError
 from bot.settings import Settings
+from bot.texts import Text, text
 from bot.worker import ModelClient
 
 COMMAND = (sys.executable, "-m", "model.cli", "serve")
 
+PORT_TAKEN = 4
 FINAL_EXITS = {
     2: "its settings are wrong",
     3: "its weights are missing or damaged",
-    4: "its port is taken",
+    PORT_TAKEN: "its port is taken",
 }
-"""Exit codes after which another start would end the same way."""
+"""Exit codes after which another start would end the same way. Where it served before, its port is only lent: to the worker of
+a `jnana ask` that found none."""
 
 FIRST_PAUSE = 1.0
 """Seconds before the first restart; each further one waits twice as long."""
@@ -47,9 +53,11 @@ HANGS_AFTER = 60.0
 STOP_GRACE = 4.0
 """Seconds from SIGTERM to SIGKILL. Turns were drained before, so nothing is left to finish; a process with torch in it takes
 three seconds to end."""
+ANSWERS_END = 60.0
+"""Seconds that running answers get before a rest; whoever has none by then is told, like those who ask later."""
 LINE_BYTES = 2**20
 """Longest line of the worker's log."""
-NOT_FOR_WORKER = ("DISCORD_TOKEN", "TELEGRAM_TOKEN", "WEB_PASSWORD", "DATABASE_URL")
+NOT_FOR_WORKER = ("DISCORD_TOKEN", "TELEGRAM_TOKEN", "WEB_PASSWORD", "WEB_OWNER_PASSWORD", "DATABASE_URL")
 """Secrets in the environment that are none of the worker's business."""
 
 BROKEN = "The model cannot be started at the moment. The bot's owner finds the reason in the log."
@@ -73,8 +81,15 @@ class Supervisor:
         self._task: asyncio.Task[None] | None = None
         self._launched = asyncio.Event()
         self._ready = asyncio.Event()
+        self._place = asyncio.Lock()
+        """Held by the one process, or by a rest."""
+        self._leave = asyncio.Event()
+        """The process is to end for a rest."""
+        self._back: datetime | None = None
+        """When the rest is over at the latest; None: there is none."""
         self._hopeless = asyncio.Event()
         """Nobody should wait any longer; taken back when a later start succeeds after all."""
+        self._has_served = False
         self._crashes = 0
         self._last_words = ""
         """The last line for people of the running process."""
@@ -112,17 +127,40 @@ class Supervisor:
             await self.stop()
             raise WorkerError(reason)
 
-    def failure(self) -> str | None:
+    def failure(self) -> Text | str | None:
         """A sentence for people if it is no use to wait for the worker, None while there is hope."""
+        if self._back is not None:
+            return text("model-rests", time=f"{self._back:%H:%M %Z}")
         return BROKEN if self._hopeless.is_set() else None
 
-    def status(self) -> tuple[str, bool]:
+    def status(self) -> tuple[Text | str, bool]:
         """How the model is, in words for people, and whether it can answer now."""
-        if self.failure() is not None:
+        if self._back is not None:
+            return text("status-rests", time=f"{self._back:%H:%M %Z}"), False
+        if self._hopeless.is_set():
             return BROKEN, False
         if self._ready.is_set():
             return "Ready", True
         return ("The model crashed and is started again" if self._crashes else "The model is being loaded"), False
+
+    @asynccontextmanager
+    async def resting(self, until: datetime) -> AsyncIterator[None]:
+        """No worker runs in the block, for something else to have its place; then one is started again, however the block ends.
+        One block at a time.
+
+        `until`: what people are told who ask meanwhile.
+        """
+        self._back = until
+        log.info("worker is to rest", until=until.isoformat())
+        try:
+            await self._answers_end()
+            self._leave.set()
+            async with self._place:
+                yield
+        finally:
+            self._leave.clear()
+            self._back = None
+            log.info("worker's rest is over")
 
     async def stop(self) -> None:
         """End the worker; at most `STOP_GRACE` seconds."""
@@ -131,17 +169,35 @@ class Supervisor:
             await asyncio.gather(self._task, return_exceptions=True)
         await self._client.close()
 
+    async def _answers_end(self) -> None:
+        """Nobody asks anything new while `failure` has a sentence."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ANSWERS_END):
+                while await self._is_answering():  # noqa: ASYNC110  # another process decides
+                    await asyncio.sleep(HEALTH_EVERY)
+
+    async def _is_answering(self) -> bool:
+        try:
+            health = await self._client.health()
+        except WorkerError:  # it does not run, or hangs
+            return False
+        return bool(health.get("busy") or health.get("queue"))
+
     async def _keep_running(self) -> None:
         while True:
-            began = time.monotonic()
-            try:
-                code = await self._run_once()
-            except OSError as error:  # no memory, no process ids, no Python
-                log.exception("worker not started")
-                code, self._last_words = -1, str(error)
-            self._ready.clear()
+            async with self._place:
+                began = time.monotonic()
+                try:
+                    code = await self._run_once()
+                except OSError as error:  # no memory, no process ids, no Python
+                    log.exception("worker not started")
+                    code, self._last_words = -1, str(error)
+                self._ready.clear()
+            if code is None:
+                self._crashes = 0
+                continue
             self._reason = self._last_words
-            if code in FINAL_EXITS:
+            if code in FINAL_EXITS and not (code == PORT_TAKEN and self._has_served):
                 self._given_up = f"The model worker cannot run: {self._reason or FINAL_EXITS[code]}"
                 self._hopeless.set()
                 log.error("worker given up", exit_code=code, reason=self._reason)
@@ -153,8 +209,8 @@ class Supervisor:
             log.warning("worker ended", exit_code=code, crashes=self._crashes, restart_in=pause)
             await asyncio.sleep(pause)
 
-    async def _run_once(self) -> int:
-        """Run the process to its end and return its exit code, negative for a signal."""
+    async def _run_once(self) -> int | None:
+        """Run the process to its end and return its exit code, negative for a signal; None: it was ended for a rest."""
         process = await asyncio.create_subprocess_exec(
             *self._command,
             env=self._environment(),
@@ -167,16 +223,21 @@ class Supervisor:
         log.info("worker started", pid=process.pid)
         self._launched.set()
         self._last_words = ""
-        helpers = [asyncio.create_task(self._forward_lines(process)), asyncio.create_task(self._watch(process))]
+        lines, watch = asyncio.create_task(self._forward_lines(process)), asyncio.create_task(self._watch(process))
+        ended, leave = asyncio.create_task(process.wait()), asyncio.create_task(self._leave.wait())
         try:
-            code = await process.wait()
-            await asyncio.wait(helpers[:1], timeout=1)  # its last words
-            return code
+            await asyncio.wait({ended, leave}, return_when=asyncio.FIRST_COMPLETED)
+            if process.returncode is None:
+                log.info("worker ends for a rest", pid=process.pid)
+                return None
+            await asyncio.wait({lines}, timeout=1)  # its last words
+            return process.returncode
         finally:
-            helpers[1].cancel()
+            watch.cancel()
             await end(process)
-            helpers[0].cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            for helper in (lines, ended, leave):
+                helper.cancel()
+            await asyncio.gather(lines, watch, ended, leave, return_exceptions=True)
 
     def _environment(self) -> dict[str, str]:
         settings = self._settings
@@ -226,6 +287,7 @@ class Supervisor:
             if health.get("status") == "ready" and process.returncode is None and not self._ready.is_set():
                 log.info("worker ready", preset=health.get("preset"), device=health.get("device"))
                 self._hopeless.clear()
+                self._has_served = True
                 self._ready.set()
             if time.monotonic() - answered > patience:
                 self._last_words = f"it did not answer for {patience:.0f} seconds"

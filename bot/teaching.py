@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from bot.answering import fetch
-from bot.chat.base import Address, IncomingFile, Sender
+from bot.chat.base import Address, IncomingFile, Sender, community
 from bot.chat.place import Button
 from bot.errors import MediaRefused, TextTooLong, WrongExample
 from bot.media import Media, MediaDecoder
 from bot.store import Store
 from bot.store.lessons import MAX_WORDS
-from bot.store.records import ExampleState, StoredExample
+from bot.store.records import ExampleState, StoredExample, TurnPlace
 from bot.texts import say, text
 
 MAX_PICTURES = 4
@@ -23,6 +25,9 @@ SHOWN = 700
 
 REVIEWS: dict[str, ExampleState] = {"example-keep": "kept", "example-drop": "dropped"}
 """By the verbs of buttons."""
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +57,20 @@ class Teaching:
         verb = "teaching-no" if allowed else "teaching-yes"
         return Said(words, (Button(f"{verb}:{platform_id}", say(language, f"button-{verb}")),))
 
-    async def _thanks(self, platform: str, sender: Sender, language: str, words: str) -> Said:
+    async def thanks(self, platform: str, sender: Sender, language: str, words: str) -> Said:
         """Thanks, with the question whether it may be used: asked once, and until it is answered the answer is no."""
         allowed = await self._store.teaches(platform, sender.platform_id)
         if allowed is None:
             await self._store.set_teaches(platform, sender, False)
-            verbs = ("teaching-yes", "teaching-no")
-            buttons = tuple(Button(f"{verb}:{sender.platform_id}", say(language, f"button-{verb}")) for verb in verbs)
-            return Said(f"{words}\n\n{say(language, 'teaching-may-i')}", buttons)
+            return Said(f"{words}\n\n{say(language, 'teaching-may-i')}", _consent(sender.platform_id, language))
         return Said(words if allowed else f"{words} {say(language, 'teaching-unused')}")
+
+    async def asker(self, found: TurnPlace, teacher: Sender, language: str) -> Said | None:
+        """The same question for who asked what somebody else corrected; None: there is nobody to ask."""
+        name = await self._store.ask_asker(found.turn_id, found.address, teacher.platform_id)
+        if name is None:
+            return None
+        return Said(say(language, "teaching-may-i-asker", name=name), _consent(found.asker, language))
 
     # --- What they teach ---
 
@@ -71,7 +81,7 @@ class Teaching:
         kept = bool(better) and await self._store.correct(turn_id, address, sender.platform_id, better, here)
         if not kept:
             return Said(say(language, "nothing-to-rate"))
-        return await self._thanks(address.platform, sender, language, say(language, "better-kept"))
+        return await self.thanks(address.platform, sender, language, say(language, "better-kept"))
 
     async def teach(
         self,
@@ -94,7 +104,7 @@ class Teaching:
         words = _within(question), _within(answer)
         pictures = [await self._picture(file) for file in files]
         await self._store.teach(community(address, server_id), address.platform, sender, *words, pictures)
-        return await self._thanks(address.platform, sender, language, say(language, "taught"))
+        return await self.thanks(address.platform, sender, language, say(language, "taught"))
 
     async def _picture(self, file: IncomingFile) -> Media:
         media = await self._decoder.decode(file.name, await fetch(file))
@@ -106,14 +116,36 @@ class Teaching:
 
     async def next_example(self, here: str, language: str, after: int = 0) -> Said:
         """How many there are, and the first behind `after` that nobody has looked at."""
-        lessons = await self._store.lessons(here)
-        counts = say(language, "examples-count", usable=lessons.usable, waiting=lessons.waiting, new=lessons.new)
+        counts = await self.counts(here, language)
         example = await self._store.next_example(here, after)
         if example is None:
             return Said(counts)
         verbs = (*REVIEWS, "example-next")
         buttons = tuple(Button(f"{verb}:{example.example_id}", say(language, f"button-{verb}")) for verb in verbs)
         return Said(f"{counts}\n\n{_shown(example, language)}", buttons)
+
+    async def counts(self, here: str, language: str) -> str:
+        """How many examples there are, with whom they are shared, and how many others share."""
+        lessons, shared = await self._store.lessons(here), await self._store.shared(here)
+        lines = [say(language, "examples-count", usable=lessons.usable, waiting=lessons.waiting, new=lessons.new)]
+        if shared is not None:
+            lines.append(say(language, "examples-shared", since=f"{shared.since:%Y-%m-%d}", name=shared.by))
+        if lessons.others:
+            lines.append(say(language, "examples-of-others", count=lessons.others))
+        return "\n".join(lines)
+
+    async def share(self, here: str, by: str, language: str) -> str:
+        """Let other communities learn from the examples `here`; what the admin is told."""
+        await self._store.share(here, by)
+        log.info("examples shared", community=here)
+        return say(language, "examples-share-done")
+
+    async def unshare(self, here: str, by: str, language: str) -> str:
+        """No longer; what was trained meanwhile keeps what it learnt."""
+        if not await self._store.unshare(here, by):
+            return say(language, "examples-share-not")
+        log.info("examples no longer shared", community=here)
+        return say(language, "examples-share-ended")
 
     async def reword(self, example_id: int, here: str, answer: str, language: str) -> str:
         """Keep an example with another answer; what the admin is told. Raises TextTooLong."""
@@ -127,11 +159,10 @@ class Teaching:
         return await self.next_example(here, language, after=example_id)
 
 
-def community(address: Address, server_id: str) -> str:
-    """Whose model may learn from what is taught here: a Discord server's, a chat's, the page's. Examples never leave it."""
-    if server_id:
-        return f"{address.platform}:server:{server_id}"
-    return address.platform if address.platform == "web" else f"{address.platform}:chat:{address.chat_id}"
+def _consent(platform_id: str, language: str) -> tuple[Button, ...]:
+    """For one person alone."""
+    verbs = ("teaching-yes", "teaching-no")
+    return tuple(Button(f"{verb}:{platform_id}", say(language, f"button-{verb}")) for verb in verbs)
 
 
 def _shown(example: StoredExample, language: str) -> str:

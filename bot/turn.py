@@ -228,7 +228,7 @@ class Turns:
 
     async def _end(self, live: LiveTurn, work: asyncio.Task[AnswerRecord]) -> None:
         try:
-            answer = AnswerRecord(live.text, stopped=True) if work.cancelled() else work.result()
+            answer = AnswerRecord(live.text, stopped=True, adapter=live.adapter) if work.cancelled() else work.result()
             await self._store.finish(live.turn_id, answer)
         except Exception as error:
             await self._fail(live, error)
@@ -244,7 +244,8 @@ class Turns:
             sentence, code = text("internal", id=live.request_id).to(live.language), "internal"
             log.error("turn failed", code=code, exc_info=error)
         try:
-            await self._store.fail(live.turn_id, sentence, code, AnswerRecord(live.text), keep_answer=live.stored.answered)
+            partial = AnswerRecord(live.text, adapter=live.adapter)
+            await self._store.fail(live.turn_id, sentence, code, partial, keep_answer=live.stored.answered)
         except Exception as broken:  # also a row that /forget took meanwhile: whoever waits hears how it ended
             log.warning("failure not stored", error=type(broken).__name__, cause=repr(broken.__cause__))
         live.emit(Failed(sentence, live.request_id))

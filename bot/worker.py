@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import openai
 import structlog
 
+from bot.adapters import Adapters, listed
 from bot.errors import TurnError, WorkerBusy, WorkerError, WorkerLost, WorkerRefused, WorkerUnreachable
 from bot.memory import PICTURE_LEFT_OUT, PromptMessage, estimate_tokens
-from bot.texts import text
-from bot.worker_errors import explain, lost, model_errors, still_loading
+from bot.texts import Text, text
+from bot.worker_errors import because, explain, lost, model_errors, still_loading
 
 CONNECT_TIMEOUT = 5.0
 """Seconds to open a connection, mostly on the same machine."""
@@ -56,14 +57,6 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Adapters:
-    """Names of the one that answers, and of all that there are."""
-
-    default: str
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Heard:
     """A transcript; `text` is "" when nobody speaks. `duration` in seconds."""
 
@@ -92,6 +85,7 @@ class Details:
 
     truncated: bool = False
     preset: str = ""
+    adapter: str = ""
     hints: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
     prompt_tokens: int | None = None
@@ -107,11 +101,11 @@ class ModelClient:
     Args:
         base_url: with or without the final `/v1`.
         model: the wanted model's id; if the server does not have it, its first one is used.
-        failure: why nobody will ever answer (the supervisor gave up), None while there is hope.
+        failure: why it is no use to ask or to wait (the supervisor gave up, or lets the worker rest), None while there is hope.
     """
 
     def __init__(
-        self, base_url: str, api_key: str = "", *, model: str = "", failure: Callable[[], str | None] = lambda: None
+        self, base_url: str, api_key: str = "", *, model: str = "", failure: Callable[[], Text | str | None] = lambda: None
     ) -> None:
         self._root = base_url.rstrip("/").removesuffix("/v1")
         self._wanted = model
@@ -127,6 +121,11 @@ class ModelClient:
 
     async def close(self) -> None:
         await self._api.close()
+
+    def require_hope(self) -> None:
+        """Raises WorkerError: it is no use to ask."""
+        if (sentence := self._failure()) is not None:
+            raise WorkerError(sentence)
 
     async def health(self) -> dict[str, Any]:
         """Our worker's `/health`, {"status": "ready"} of a server without it. Raises `WorkerError` if nobody answers."""
@@ -181,14 +180,13 @@ class ModelClient:
         return [estimate_tokens(text) for text in texts]
 
     async def adapters(self) -> Adapters:
-        """Which there are, and which one answers. Raises WorkerRefused: it is no server of ours."""
+        """Which there are, where they come from, and which one answers. Raises WorkerRefused: it is no server of ours."""
         info = await self.info()
         page = await self._patiently(lambda: self._api.models.list(timeout=HEALTH_TIMEOUT), resend=True)
-        named = {model.id: str((model.model_extra or {}).get("adapter", "")) for model in page.data}
-        default = named.pop(info.model, "")
-        if not default:
+        there = listed({model.id: model.model_extra or {} for model in page.data}, info.model)
+        if there is None:
             raise WorkerRefused("this server has no adapters")
-        return Adapters(default, tuple(named.values()))
+        return there
 
     async def use_adapter(self, name: str) -> None:
         """Answer with it from now on. Raises WorkerRefused: it is not there, or does not fit."""
@@ -197,6 +195,23 @@ class ModelClient:
                 "/adapters/default", body={"name": name}, cast_to=object, options={"timeout": ADAPTER_TIMEOUT}
             )
         )
+
+    async def load_adapter(self, name: str) -> None:
+        """Have it ready, by as short an answer as there is. Raises WorkerRefused: it is not there, or does not fit."""
+        info = await self.info()
+        try:
+            await self._patiently(
+                lambda: self._api.chat.completions.create(
+                    model=f"{info.model}/{name}",
+                    messages=[{"role": "user", "content": "?"}],
+                    max_tokens=1,
+                    timeout=ADAPTER_TIMEOUT,
+                )
+            )
+        except WorkerRefused as error:
+            if not isinstance(error.__cause__, openai.APIError):
+                raise
+            raise WorkerRefused(because(error.__cause__), error.reason) from error
 
     async def transcribe(self, path: Path, mime: str, *, request_id: str) -> Heard:
         """What is said in a sound file. However long it takes: the caller has a timeout."""
@@ -214,11 +229,20 @@ class ModelClient:
         return Heard(answer.text.strip(), str(answer.language or ""), float(answer.duration or 0))
 
     async def chat(
-        self, messages: Sequence[PromptMessage], *, request_id: str, conversation: str, max_tokens: int, temperature: float
+        self,
+        messages: Sequence[PromptMessage],
+        *,
+        request_id: str,
+        conversation: str,
+        max_tokens: int,
+        temperature: float,
+        adapter: str = "",
     ) -> AsyncGenerator[ChatEvent]:
-        """Stream an answer. `conversation` is the worker's key for fairness between conversations.
+        """Stream an answer. `conversation` is the worker's key for fairness between conversations. `adapter`: by name; "" for
+        the server's default.
 
         Raises:
+            WorkerRefused: the server has no such adapter, it does not fit, or the request is wrong.
             WorkerLost: the stream broke off; what came so far is not the whole answer.
             WorkerError, PromptTooLong: see `worker_errors.explain`.
         """
@@ -226,7 +250,7 @@ class ModelClient:
         body: Any = await asyncio.to_thread(lambda: [encode_message(message) for message in messages])
         stream = await self._patiently(
             lambda: self._api.chat.completions.create(
-                model=info.model,
+                model=f"{info.model}/{adapter}" if adapter else info.model,
                 messages=body,
                 max_tokens=max_tokens,
                 temperature=temperature,
@@ -258,6 +282,7 @@ class ModelClient:
         tries = 0
         deadline = time.monotonic() + UNREACHABLE_PATIENCE
         while True:
+            self.require_hope()  # before it is sent: while running answers end nothing new begins
             try:
                 return await request()
             except openai.APIError as error:
@@ -272,8 +297,6 @@ class ModelClient:
         """Raise what went wrong if it is no use to try again."""
         if isinstance(wrong, WorkerUnreachable | WorkerLost):
             self._info = None
-            if (sentence := self._failure()) is not None:
-                raise WorkerError(sentence) from error
         if isinstance(wrong, WorkerBusy) and tries < BUSY_TRIES:
             return
         if isinstance(wrong, WorkerUnreachable) and (still_loading(error) or time.monotonic() < deadline):
@@ -313,6 +336,7 @@ class StreamReader:
         return Details(
             truncated=self._finish == "length",
             preset=str(self._told.get("preset", "")),
+            adapter=str(self._told.get("adapter", "")),
             hints=tuple(str(hint) for hint in self._told.get("hints", ())),
             timings={str(stage): float(seconds) for stage, seconds in self._told.get("timings", {}).items()},
             prompt_tokens=prompt,

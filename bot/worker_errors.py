@@ -8,10 +8,12 @@ from contextlib import contextmanager
 import openai
 
 from bot.errors import PromptTooLong, TurnError, WorkerBusy, WorkerError, WorkerLost, WorkerRefused, WorkerUnreachable
-from bot.texts import text
+from bot.texts import Text, text
 
 NOT_SENT = ("ConnectError", "ConnectTimeout")
 """Names of the HTTP library's errors when no connection could be made; openai has changed that library before."""
+NO_ADAPTER = "model_not_found"
+"""OpenAI's code for a model that is not there; of ours for an adapter that is not there or does not fit (model/errors.py)."""
 REASON_LENGTH = 200
 """Characters of a server's own explanation that are shown."""
 
@@ -41,6 +43,8 @@ def explain(error: openai.APIError) -> TurnError:
         return lost()
     if error.code == "context_length_exceeded":
         return PromptTooLong(text("conversation-too-long"))
+    if error.code == NO_ADAPTER:  # also in the middle of a stream: it may be loaded only when its turn comes
+        return WorkerRefused(text("model-cannot"), NO_ADAPTER)
     if not isinstance(error, openai.APIStatusError):  # an error in the middle of a stream
         return WorkerError(text("model-failed-midway"))
     return _explain_status(error)
@@ -57,9 +61,14 @@ def _explain_status(error: openai.APIStatusError) -> TurnError:
     if status in (404, 405):
         return WorkerRefused(text("model-cannot"), "not_found")
     if 400 <= status < 500:
-        reason = " ".join(error.message.split()) if error.body is None else _message(error.body)
-        return WorkerRefused(text("model-could-not-use", reason=reason[:REASON_LENGTH]), error.code or "")
+        return WorkerRefused(because(error), error.code or "")
     return WorkerError(text("model-failed"))
+
+
+def because(error: openai.APIError) -> Text:
+    """In the server's own words, which mean something to whoever asked for what it refuses."""
+    reason = " ".join(error.message.split()) if error.body is None else _message(error.body)
+    return text("model-could-not-use", reason=reason[:REASON_LENGTH])
 
 
 def _message(body: object) -> str:

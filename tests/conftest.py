@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SETTING_PREFIXES = ("JNANA_", "MODEL_", "WEB_", "DISCORD_", "TELEGRAM_", "DATABASE_URL", "LOG_")
+SETTING_PREFIXES = ("JNANA_", "MODEL_", "WEB_", "DISCORD_", "TELEGRAM_", "DATABASE_URL", "LOG_", "RETRAIN_")
 
 # Torch and OpenMP threads that compete for two cores make each other slower (docs/results/).
 os.environ.setdefault("OMP_NUM_THREADS", "1")

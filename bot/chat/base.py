@@ -27,6 +27,18 @@ class Address:
     thread_id: str = ""
 
 
+WEB = "web"
+"""The page's name as a platform."""
+
+
+def community(address: Address, server_id: str) -> str:
+    """Whose adapter answers here, and may learn from what is taught here: a Discord server's, a chat's, the page's. Examples
+    leave it only if its admins share them."""
+    if server_id:
+        return f"{address.platform}:server:{server_id}"
+    return address.platform if address.platform == WEB else f"{address.platform}:chat:{address.chat_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class Sender:
     """A person as the platform knows them. `language`: their client's, as a BCP 47 tag, "" where the platform does not say.

@@ -99,3 +99,7 @@ class Place(Protocol):
     async def send_file(self, name: str, data: bytes, text: str) -> bool:
         """Hand a file to the person alone: in a private chat, or where only they see it. False if they cannot be reached so."""
         ...
+
+    async def send_picture(self, name: str, data: bytes, text: str) -> None:
+        """Show a PNG in the chat, with a line of text below it."""
+        ...

@@ -3,75 +3,83 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from datetime import time
 
 import structlog
 
+from bot.adapters import Adapters
 from bot.chat.base import Address
-from bot.chat.place import Button, Place
+from bot.chat.place import Place, PlaceError
 from bot.errors import JnanaError, NotTrained, WorkerRefused
-from bot.retraining import words
-from bot.retraining.lessons import example_of, write
+from bot.retraining import curve, words
+from bot.retraining.choices import TRIED_PERCENT, Choices
+from bot.retraining.compare import Comparisons, Tell
+from bot.retraining.hours import Hours
+from bot.retraining.left import KEPT, clear
+from bot.retraining.lessons import LEAST, LESSONS, distinct, example_of, write
 from bot.retraining.shown import Shown
-from bot.retraining.trainer import ARTEFACT, RUN, Trainer, TrainerError, Verdict
+from bot.retraining.theirs import EVERY, OPEN, UNDECIDED, Theirs
+from bot.retraining.trainer import ARTEFACT, RUN, Progress, Trainer, TrainerError, Verdict
 from bot.settings import Settings
 from bot.store import Store
-from bot.store.records import RunState, StoredRun
+from bot.store.choices import EVERYWHERE
+from bot.store.records import RunState, StoredExample, StoredRun, Thumbs
 from bot.teaching import Said
-from bot.texts import say, text
+from bot.texts import Text, say, text
 from bot.turn import told
 from bot.worker import ModelClient
 
-LESSONS = "lessons"
 NONE = "none"
 """The adapter that is none (model/shelf.py)."""
 
-OPEN: tuple[RunState, ...] = ("queued", "running", "judged")
-"""Runs that something is still to be done for, by us."""
-EVERY: tuple[RunState, ...] = ("preparing", *OPEN, "told", "failed", "cancelled", "used", "dropped")
+TELL_PAUSES = (30.0, 60.0, 120.0, 240.0, 480.0, 960.0)
+"""Seconds between two tries to tell how a run ended; after the last one it waits for the next connection. Platforms that are
+flooded ask for a minute mostly, and say no word when it is over."""
 
-Tell = Callable[[Place, str, Sequence[Button]], Coroutine[Any, Any, bool]]
-"""Says something at a place; whether it was said."""
 MakePlace = Callable[[Address, str], Place]
 
 log = structlog.get_logger(__name__)
 
 
-class Retrainings:
-    """Implements `bot.privacy.PersonalData`, too: what was written out for training is derived from what people said."""
+class Retrainings(Choices, Comparisons, Theirs):
+    """What becomes of runs. Owns a task for each that is under way."""
 
     def __init__(self, store: Store, settings: Settings, trainer: Trainer, client: ModelClient) -> None:
         self._store = store
         self._settings = settings
         self._trainer = trainer
         self._client = client
+        self._hours = Hours.read(settings.retrain_hours)
         self._one = asyncio.Lock()
         """Held by the run that trains."""
         self._changing = asyncio.Lock()
         """Held while it is decided what becomes of runs: nobody is forgotten between two halves of a beginning."""
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._stopping: set[int] = set()
+        self._untold: set[int] = set()
+        """Runs whose task waits until it tries once more to tell."""
         self._ways: dict[int, tuple[Place, Tell]] = {}
 
     # --- What admins do ---
 
     async def begin(self, here: str, place: Place, tell: Tell, *, by: str, note: str, language: str) -> None:
-        """Retrain on what was taught `here`, and show at `place` how it goes. Raises NotTrained: there is nothing to learn, or
-        nothing to go on from."""
+        """Retrain on what was taught `here` and what others share, and show at `place` how it goes. Raises NotTrained: there is
+        nothing to learn, or nothing to go on from."""
         try:
-            start = (await self._client.adapters()).default
+            start = await self.answering(here)
         except WorkerRefused:
             raise NotTrained(text("retrain-not-here")) from None
         if start == NONE or self._settings.model_url:
             raise NotTrained(text("retrain-not-here" if self._settings.model_url else "retrain-no-start"))
         async with self._changing:
-            examples = await self._store.usable(here)
+            examples = await self._store.learnable(here)
             if not examples:
                 raise NotTrained(text("retrain-nothing"))
+            if few := _too_few(examples):  # now, not after others have trained or in the quiet hours
+                raise NotTrained(few)
             run = await self._store.add_run(
                 self._settings.model_preset,
                 here,
@@ -83,22 +91,47 @@ class Retrainings:
                 examples=[example.example_id for example in examples],
             )
             try:
-                shown = words.queued if self._one.locked() else words.preparing
-                message_id = await place.send(shown(run, len(examples)), words.cancel_button(run))
+                await self._enqueue(run, place, tell)
             except BaseException:
                 await self._store.set_run(run.run_id, "cancelled")
                 raise
-            await self._store.set_run(run.run_id, "queued", message_id=message_id)
-            self._launch(run.run_id, place, tell)
 
     async def resume(self, platform: str, make_place: MakePlace, tell: Tell) -> None:
-        """Go on with what a restart interrupted, and tell what nobody was told. Whenever a platform is connected."""
-        async with self._changing:
-            for run in await self._store.runs(OPEN):
-                if run.address.platform == platform and run.run_id not in self._tasks:
-                    self._launch(run.run_id, make_place(run.address, ""), tell)
+        """Go on with what a restart interrupted, and tell what nobody was told. Whenever a platform is connected.
 
-    async def press(self, verb: str, run_id: int, by: str, language: str) -> Said:
+        A run with something of theirs who took back their yes ends now: we may have died before `withdrawn`, or before what a
+        run leaves was tidied away."""
+        ended = []
+        async with self._changing:
+            for run in await self._store.runs(EVERY):
+                if run.address.platform != platform:
+                    continue
+                if run.run_id in self._untold:  # now it can be told, and at the place that there is now
+                    await self._stop(run.run_id)
+                if run.run_id in self._tasks:
+                    continue
+                await self._tidy(run, run.state)
+                if run.state in UNDECIDED and not await self._is_allowed(run):
+                    await self._abandon(run)
+                    self._ways[run.run_id] = make_place(run.address, ""), tell
+                    ended.append(run)
+                elif run.state in OPEN:
+                    self._launch(run.run_id, make_place(run.address, ""), tell)
+        await self._tell_ended(ended)
+
+    async def standing(self, platform: str, place: Place) -> list[tuple[StoredRun, Said]]:
+        """What is shown of runs that are under way or to be decided about, oldest first: for a platform that keeps no
+        messages itself."""
+        runs = [run for run in await self._store.runs((*OPEN, "told")) if run.address.platform == platform]
+        return [(run, await self._standing(run, place)) for run in runs]
+
+    async def _standing(self, run: StoredRun, place: Place) -> Said:
+        verdict = await asyncio.to_thread(Verdict.read, self._folder(run)) if run.state == "told" else None
+        if verdict is None:
+            return Said(words.progress(run, Progress()), words.cancel_button(run))
+        return words.verdict(run, await self._shareable(run, verdict), place)
+
+    async def press(self, verb: str, run_id: int, by: str, language: str, make_place: MakePlace, tell: Tell) -> Said:
         """A button of a retraining's message: what it says from now on."""
         async with self._changing:
             run = await self._store.run(run_id)
@@ -106,92 +139,38 @@ class Retrainings:
                 return Said(say(language, "not-here"))
             if verb == "retrain-cancel":
                 return await self._cancel(run, language)
+            if verb == "retrain-again":
+                return await self._again(run, language, make_place, tell)
             verdict = await asyncio.to_thread(Verdict.read, self._folder(run))
             if verdict is None or not verdict.offered or run.state not in ("judged", "told"):
                 return Said(say(language, "retrain-decided"))
             if verb.startswith("retrain-blind"):
-                return words.revealed(run, verdict, verb.removeprefix("retrain-blind-"), language)
+                thumbs = await self._thumbs(run)
+                return words.revealed(run, verdict, verb.removeprefix("retrain-blind-"), language, thumbs)
             if verb == "retrain-drop":
-                await self._store.set_run(run_id, "dropped")
+                await self._end(run, "dropped")
                 return Said(say(language, "retrain-dropped", number=run_id))
-            return await self._use(run, verdict, by, language)
+            return await self._use(verb, run, verdict, by, language)
 
-    async def use(self, name: str, by: str, language: str, run_id: int | None = None) -> str:
-        """Answer with an adapter that is there; what the admin is told."""
-        before = await self._client.adapters()
-        if name not in before.names:
-            return say(language, "adapter-unknown", name=name, names=", ".join(before.names))
-        await self._client.use_adapter(name)
-        if name != before.default:
-            await self._store.note_use(name, before.default, by, run_id)
-            log.info("adapter used", name=name, before=before.default, run=run_id)
-        return say(language, "adapter-used", name=name)
-
-    async def back(self, by: str, language: str) -> str:
-        """Answer with the one that answered before."""
-        now = (await self._client.adapters()).default
-        previous = await self._store.previous_adapter(now)
-        if previous is None:
-            return say(language, "adapter-no-way-back", name=now)
-        return await self.use(previous, by, language)
-
-    async def overview(self, language: str) -> str:
-        """Which adapters there are, and which one answers."""
+    async def adapters(self) -> Adapters | None:
+        """None: the model server knows of none."""
         try:
-            there = await self._client.adapters()
+            return await self._client.adapters()
         except WorkerRefused:
-            return say(language, "adapters-none")
-        lines = [f"- **{name}** ←" if name == there.default else f"- {name}" for name in there.names]
-        return "\n".join([say(language, "adapters"), *lines])
+            return None
 
     async def close(self) -> None:
         """Stop what is being trained; it goes on after the next start."""
         await asyncio.gather(*(self._stop(run_id) for run_id in list(self._tasks)))
 
-    # --- What people decide about theirs ---
-
-    async def withdrawn(self, platform: str, platform_id: str) -> None:
-        """Somebody took back their yes: runs that learn from something of theirs, and nobody decided about yet, end."""
-        async with self._changing:
-            for run in await self._with_theirs(platform, platform_id, ("preparing", *OPEN, "told")):
-                await self._abandon(run)
-                if run.run_id in self._ways:
-                    place, tell = self._ways[run.run_id]
-                    await tell(place, say(run.language, "retrain-withdrawn", number=run.run_id), ())
-
-    async def forget(self, platform: str, platform_id: str) -> int:
-        """Called before the store forgets which examples were theirs: of runs that saw one, only the weights stay."""
-        async with self._changing:
-            for run in await self._with_theirs(platform, platform_id, EVERY):
-                await self._abandon(run)
-        return 0
-
-    async def export(self, platform: str, platform_id: str) -> dict[str, Any]:
-        """Which adapters learnt from something of theirs."""
-        saw = await self.saw(platform, platform_id)
-        return {"adapters": saw} if saw else {}
-
-    async def saw(self, platform: str, platform_id: str) -> list[str]:
-        """Names of the adapters that learnt from something of a person's, or go on from one that did."""
-        theirs = await self._store.examples_of(platform, platform_id)
-        used: tuple[RunState, ...] = ("used",)
-        saw: list[str] = []
-        for run in await self._store.runs(used):  # an adapter is older than those that go on from it
-            if run.start in saw or theirs.intersection(run.examples):
-                saw.append(run.folder)
-        return saw
-
-    async def _with_theirs(self, platform: str, platform_id: str, states: Collection[RunState]) -> list[StoredRun]:
-        theirs = await self._store.examples_of(platform, platform_id)
-        return [run for run in await self._store.runs(states) if theirs.intersection(run.examples)]
-
-    async def _abandon(self, run: StoredRun) -> None:
-        await self._stop(run.run_id)
-        await asyncio.to_thread(_clear, self._folder(run))
-        if run.state not in ("used", "dropped", "failed"):
-            await self._store.set_run(run.run_id, "cancelled")
-
     # --- One run ---
+
+    async def _enqueue(self, run: StoredRun, place: Place, tell: Tell) -> None:
+        shown = words.queued if self._one.locked() else words.preparing
+        own = {example.example_id for example in await self._store.usable(run.community)}
+        message_id = await place.send(shown(run, len(set(run.examples) - own)), words.cancel_button(run))
+        await self._store.set_run(run.run_id, "queued", message_id=message_id)
+        self._launch(run.run_id, place, tell)
 
     def _launch(self, run_id: int, place: Place, tell: Tell) -> None:
         task = asyncio.create_task(self._owned(run_id, place, tell), name=f"retraining-{run_id}")
@@ -200,35 +179,76 @@ class Retrainings:
 
     async def _owned(self, run_id: int, place: Place, tell: Tell) -> None:
         try:
-            async with self._one:
-                await self._run(run_id, place, tell)
+            if not await self._is_judged(run_id):
+                async with self._one:
+                    await self._judge(run_id, place)
+            await self._announce(run_id, place, tell)
         except JnanaError as error:
             log.warning("retraining not noted", run=run_id, reason=error.sentence)
         except Exception:
             log.exception("retraining failed", run=run_id)
 
-    async def _run(self, run_id: int, place: Place, tell: Tell) -> None:
+    async def _is_judged(self, run_id: int) -> bool:
+        """Whether nothing is left but to tell it: then nobody who trains has to be waited for."""
+        run = await self._store.run(run_id)
+        return run is not None and run.state == "judged" and bool(run.failure or await self._verdict(run))
+
+    async def _judge(self, run_id: int, place: Place) -> None:
         run = await self._store.run(run_id)
         if run is None or run.state not in OPEN:
             return
-        failure, verdict = run.failure, None
-        if not failure:
-            try:
-                verdict = await self._trained(run, place)
-            except (TrainerError, OSError, ValueError, KeyError, TypeError) as error:
-                failure = error.sentence if isinstance(error, TrainerError) else f"{type(error).__name__}; the log says more."
-                log.warning("retraining failed", run=run_id, error=type(error).__name__)
-            await self._store.set_run(run_id, "judged", failure=failure)
+        failure = ""
+        try:
+            await self._trained(run, place)
+        except (TrainerError, OSError, ValueError, KeyError, TypeError) as error:
+            unforeseen = f"{type(error).__name__}; the log says more."
+            failure = error.told(run.language) if isinstance(error, TrainerError) else unforeseen
+            log.warning("retraining failed", run=run_id, error=type(error).__name__)
+        await self._store.set_run(run_id, "judged", failure=failure)
+
+    async def _announce(self, run_id: int, place: Place, tell: Tell) -> None:
+        """Tell how it ended; as often as TELL_PAUSES has it, then at the next connection."""
+        run = await self._store.run(run_id)
+        if run is None or run.state != "judged":
+            return
+        verdict = None if run.failure else await self._verdict(run)
+        if not await self._told(run, verdict, place, tell):
+            log.warning("retraining not told", run=run_id)
+            return
+        ended: RunState = "failed" if verdict is None else "told" if verdict.offered else "dropped"
+        await self._store.set_run(run_id, ended, failure=run.failure)
+        if verdict is not None:
+            await self._show_curve(run, place)
+            await self._tidy(run, ended)
+
+    async def _told(self, run: StoredRun, verdict: Verdict | None, place: Place, tell: Tell) -> bool:
+        for pause in (*TELL_PAUSES, None):
+            said = await self._outcome(run, verdict, place)  # anew: what may be shown changes
+            if await tell(place, said.words, said.buttons):
+                return True
+            if pause is not None:
+                await self._wait_untold(run.run_id, pause)
+        return False
+
+    async def _wait_untold(self, run_id: int, seconds: float) -> None:
+        """Here, and not while it is being told, `resume` may begin anew: nothing is said twice."""
+        self._untold.add(run_id)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._untold.discard(run_id)
+
+    async def _outcome(self, run: StoredRun, verdict: Verdict | None, place: Place) -> Said:
         if verdict is None:
-            said, then = Said(say(run.language, "retrain-failed", number=run_id, reason=failure)), "failed"
-        else:
-            said, then = (
-                words.verdict(run, await self._shareable(run, verdict), place),
-                "told" if verdict.offered else "dropped",
-            )
-        if await tell(place, said.words, said.buttons):  # else at the next connection
-            ended: RunState = then  # type: ignore[assignment]  # mypy widens it
-            await self._store.set_run(run_id, ended, failure=failure)
+            return words.failed(run, run.failure)
+        return words.verdict(run, await self._shareable(run, verdict), place, await self._thumbs(run))
+
+    async def _verdict(self, run: StoredRun) -> Verdict | None:
+        """None: there is none, or none that can be read."""
+        try:
+            return await asyncio.to_thread(Verdict.read, self._folder(run))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     async def _trained(self, run: StoredRun, place: Place) -> Verdict:
         """Its verdict; what was done before a restart is not done again."""
@@ -236,29 +256,64 @@ class Retrainings:
         verdict = await asyncio.to_thread(Verdict.read, folder)
         if verdict is not None:
             return verdict
+        await self._hours.wait(lambda begin: self._show_waiting(run, place, begin))
         await self._store.set_run(run.run_id, "running")
         if not await asyncio.to_thread((folder / RUN).exists):
-            # Now, not when it was asked for: a yes may have been taken back meanwhile.
-            usable = [one for one in await self._store.usable(run.community) if one.example_id in run.examples]
-            await asyncio.to_thread(write, usable, folder / LESSONS, self._settings.attachments)
+            async with self._changing:  # a thread goes on writing after its task was cancelled: nothing is forgotten meanwhile
+                await self._write_lessons(run)
         shown = Shown(place, run)
         try:
-            return await self._trainer.retrain(folder / LESSONS, folder, run.start, shown.hear)
+            async with self._hours.last():
+                return await self._trainer.retrain(folder / LESSONS, folder, run.start, shown.hear)
+        except TimeoutError:
+            log.info("retraining paused until its hours", run=run.run_id)
         finally:
             await shown.close()
+        return await self._trained(run, place)
+
+    async def _write_lessons(self, run: StoredRun) -> None:
+        """Now, not when it was asked for: a yes may have been taken back meanwhile, or what others shared."""
+        still = [one for one in await self._store.learnable(run.community) if one.example_id in run.examples]
+        if few := _too_few(still):
+            raise TrainerError(few)
+        await asyncio.to_thread(write, still, self._folder(run) / LESSONS, self._settings.attachments)
+
+    async def _show_waiting(self, run: StoredRun, place: Place, begin: time) -> None:
+        with suppress(PlaceError):
+            await place.edit(run.message_id, words.waiting(run, begin), words.cancel_button(run))
+
+    async def _show_curve(self, run: StoredRun, place: Place) -> None:
+        """No matter if it cannot be shown."""
+        try:
+            drawn = await asyncio.to_thread(curve.draw, self._folder(run))
+            if drawn is not None:
+                await place.send_picture(f"{run.folder}.png", drawn, say(run.language, "retrain-curve", number=run.run_id))
+        except (PlaceError, OSError, ValueError, KeyError, TypeError) as error:
+            log.info("curve not shown", run=run.run_id, error=type(error).__name__)
 
     async def _shareable(self, run: StoredRun, verdict: Verdict) -> Verdict:
-        """With those questions only that were asked where the comparison is shown: other channels may be private."""
-        chats = await self._store.chats_of([example_of(one.id) for one in verdict.answers])
-        here = tuple(one for one in verdict.answers if chats.get(example_of(one.id)) in (None, run.address.chat_id))
-        return replace(verdict, answers=here)
+        """With those questions only that may be shown where the comparison is shown."""
+        ids = [example_of(one.id) for one in verdict.answers]
+        showable = await self._store.showable(ids, run.community, run.address)
+        return replace(verdict, answers=tuple(one for one in verdict.answers if example_of(one.id) in showable))
 
     async def _cancel(self, run: StoredRun, language: str) -> Said:
-        if run.state not in ("queued", "running"):
+        if run.state not in OPEN:  # judged, too: nobody was told of anything that could be decided
             return Said(say(language, "retrain-decided"))
         await self._stop(run.run_id)
-        await self._store.set_run(run.run_id, "cancelled")
+        await self._end(run, "cancelled")
         return Said(say(language, "retrain-cancelled", number=run.run_id))
+
+    async def _again(self, run: StoredRun, language: str, make_place: MakePlace, tell: Tell) -> Said:
+        """One that failed goes on from its last checkpoint."""
+        if run.state != "failed":
+            return Said(say(language, "retrain-decided"))
+        try:
+            await self._enqueue(run, make_place(run.address, ""), tell)
+        except PlaceError as error:
+            log.info("retraining not tried again, nothing can be said", run=run.run_id, error=str(error))
+            return words.failed(run, run.failure)
+        return words.failed(run, run.failure, again=False)
 
     async def _stop(self, run_id: int) -> None:
         """Once: a second cancellation would cut short the first one's waiting for the process."""
@@ -271,25 +326,41 @@ class Retrainings:
         await asyncio.wait({task})
         self._stopping.discard(run_id)
 
-    async def _use(self, run: StoredRun, verdict: Verdict, by: str, language: str) -> Said:
+    async def _thumbs(self, run: StoredRun) -> Thumbs:
+        """Of the adapter that it goes on from."""
+        return (await self._store.thumbs(EVERYWHERE)).get(run.start, Thumbs())
+
+    async def _use(self, verb: str, run: StoredRun, verdict: Verdict, by: str, language: str) -> Said:
         try:
+            self._client.require_hope()  # before seconds go into installing what cannot be used now
             name = await self._trainer.install(self._folder(run) / ARTEFACT)
-            said = await self.use(name, by, language, run.run_id)
+            if verb == "retrain-try":
+                # Only where it was taught: elsewhere nobody was asked whether what was said there may be heard.
+                said = await self.attempt(
+                    name, TRIED_PERCENT, by, language, here=run.community, only_here=True, run_id=run.run_id
+                )
+            else:
+                scope = run.community if verb == "retrain-here" else EVERYWHERE
+                said = await self.use(name, by, language, run.run_id, here=scope, said_in=run.community)
         except (TrainerError, JnanaError) as error:
-            reason = error.sentence if isinstance(error, TrainerError) else told(error, language)
-            shown = words.revealed(run, verdict, "", language)
-            return Said(f"{say(language, 'retrain-failed', number=run.run_id, reason=reason)}\n\n{shown.words}", shown.buttons)
-        await self._store.set_run(run.run_id, "used")
+            reason = error.told(language) if isinstance(error, TrainerError) else told(error, language)
+            shown = words.revealed(run, verdict, "", language, await self._thumbs(run))
+            refused = say(language, "retrain-not-used", number=run.run_id, reason=reason)
+            return Said(f"{refused}\n\n{shown.words}", shown.buttons)
+        await self._end(run, "used")
         return Said(said)
 
-    def _folder(self, run: StoredRun) -> Path:
-        return self._settings.jnana_home / "retraining" / run.folder
+    async def _end(self, run: StoredRun, state: RunState) -> None:
+        """It was decided about."""
+        await self._store.set_run(run.run_id, state)
+        await self._tidy(run, state)
+
+    async def _tidy(self, run: StoredRun, state: RunState) -> None:
+        if state in KEPT:
+            await asyncio.to_thread(clear, self._folder(run), KEPT[state])
 
 
-def _clear(folder: Path) -> None:
-    """All but the weights: nothing that repeats people's words. Blocking."""
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.is_dir() and path.name != ARTEFACT:
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.is_file():
-            path.unlink(missing_ok=True)
+def _too_few(examples: Sequence[StoredExample]) -> Text | None:
+    """What is missing."""
+    there = distinct(examples)
+    return text("retrain-too-few", examples=there, least=LEAST, missing=LEAST - there) if there < LEAST else None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,8 +16,10 @@ from typing import Any, Protocol
 
 import structlog
 
+from bot.retraining.resources import GB, ended_first, held, last_in_line, may_take
 from bot.settings import Settings
 from bot.supervisor import NOT_FOR_WORKER, end
+from bot.texts import Text, text
 
 LOOK_EVERY = 2.0
 """Seconds between two looks at how far a run is."""
@@ -25,11 +27,11 @@ ATTEMPTS, PAUSE = 3, 3.0
 """Of a run that was interrupted by something else than us, and seconds between them."""
 INTERRUPTED, IN_USE = 130, "is in use"
 """Exit code of a run that was stopped, and words of one whose folder a process before us still has (training/runs.py)."""
+NO_ROOM = 3
+"""Exit code of a run that does not fit into the GPU's memory beside what others hold of it (training/cli.py)."""
 INSTALL_SECONDS = 180.0
 """For an adapter to be checked and copied: torch is imported from a cold, slow disk."""
 LINE_BYTES = 2**20
-NICE = ("nice", "-n", "15")
-"""Whoever asks something comes first."""
 TRAIN = (sys.executable, "-m", "training.cli", "train", "retrain")
 INSTALL = (sys.executable, "-m", "model.cli", "adapters", "install")
 RUN, METRICS, VERDICT, ARTEFACT = "run.json", "metrics.jsonl", "verdict.json", "artefact"
@@ -40,11 +42,18 @@ log = structlog.get_logger(__name__)
 
 
 class TrainerError(Exception):
-    """A run or a switch did not work. `sentence`: why, for admins."""
+    """A run or a switch did not work. `sentence`: why, for admins: a text of the catalogue, or the trainer's own words."""
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, sentence: Text | str) -> None:
+        super().__init__(str(sentence))
         self.sentence = sentence
+
+    def told(self, language: str) -> str:
+        return self.sentence.to(language) if isinstance(self.sentence, Text) else self.sentence
+
+
+class NoRoom(TrainerError):  # noqa: N818  # names what happened
+    """The GPU's memory does not suffice beside what others hold of it, the worker among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +77,12 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A held-out question, and what both say to it. `id`: of the example, as `lessons.write` gave it."""
+    """A held-out question, what somebody wants to be said, and what both say. `id`: of the example, as `lessons.write` gave
+    it."""
 
     id: str
     question: str
+    wanted: str
     before: str
     after: str
 
@@ -104,7 +115,7 @@ class Trainer(Protocol):
 
     async def retrain(self, lessons: Path, folder: Path, start: str, heard: Heard) -> Verdict:
         """Train and judge in `folder`, from the adapter `start`, going on where it was. Cancelled, it stops. Raises
-        TrainerError."""
+        TrainerError, and of these NoRoom before anything was trained."""
         ...
 
     async def install(self, artefact: Path) -> str:
@@ -121,14 +132,18 @@ class ProcessTrainer:
         self._install = tuple(install)
 
     async def retrain(self, lessons: Path, folder: Path, start: str, heard: Heard) -> Verdict:
-        arguments = (str(lessons), "--to", str(folder), "--images", str(self._settings.attachments), "--adapter", start)
+        images = str(self._settings.attachments)
+        arguments = (str(lessons), "--to", str(folder), "--images", images, "--adapter", start, "--leave-core")
         watch = asyncio.create_task(_watch(folder, heard))
         try:
             for attempt in range(ATTEMPTS):
-                code, said = await self._run(*self._train, *arguments)
+                most = await asyncio.to_thread(may_take, self._settings.retrain_memory_gb)
+                code, said = await self._run(*self._train, *arguments, most=most)
                 if (verdict := await asyncio.to_thread(Verdict.read, folder)) is not None:
                     return verdict
                 log.warning("training ended without a verdict", exit_code=code, attempt=attempt)
+                if code == NO_ROOM:
+                    raise NoRoom(said)
                 if code not in (INTERRUPTED, -signal.SIGTERM, -signal.SIGKILL) and IN_USE not in said:
                     break
                 await asyncio.sleep(PAUSE)
@@ -148,20 +163,30 @@ class ProcessTrainer:
         card = await asyncio.to_thread((artefact / CARD).read_text, "utf-8")
         return str(json.loads(card)["name"])
 
-    async def _run(self, *command: str) -> tuple[int, str]:
-        """Exit code and last words. Cancelled, it ends the process first. Raises TrainerError: there is no such program."""
+    async def _run(self, *command: str, most: float = math.inf) -> tuple[int, str]:
+        """Exit code and last words. Cancelled, it ends the process first. `most`: bytes of memory that it may hold.
+
+        Raises TrainerError: there is no such program, or it held more.
+        """
         try:
-            process = await self._start(*(NICE if shutil.which(NICE[0]) else ()), *command)
+            process = await self._start(*last_in_line(), *command)
         except OSError as error:
             raise TrainerError(f"The training could not be started: {error.strerror}.") from error
         log.info("process started", pid=process.pid, command=command[1:4])
+        await asyncio.to_thread(ended_first, process.pid)
         words = asyncio.create_task(_last_words(process))
+        memory = asyncio.create_task(_beyond(process.pid, most))
+        ended = asyncio.create_task(process.wait())
         try:
-            code = await process.wait()
+            await asyncio.wait({ended, memory}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            memory.cancel()
             await end(process, signal.SIGINT)  # nothing is lost by a kill, either: checkpoints are written in one step
             said = await words
-        return code, said
+        if memory.done() and not memory.cancelled():
+            log.warning("training stopped, it held too much memory", bytes=memory.result(), limit=most)
+            raise TrainerError(text("retrain-memory", limit=f"{most / GB:.1f}"))
+        return await ended, said
 
     async def _start(self, *command: str) -> asyncio.subprocess.Process:
         inherited = {name: value for name, value in os.environ.items() if name.upper() not in NOT_FOR_WORKER}
@@ -180,6 +205,13 @@ class ProcessTrainer:
             start_new_session=True,  # Ctrl-C is for the bot, which stops it in its own time
             limit=LINE_BYTES,
         )
+
+
+async def _beyond(session: int, most: float) -> int:
+    """Returns when a session holds more memory than `most`: how much, in bytes."""
+    while (now := await asyncio.to_thread(held, session)) <= most:  # noqa: ASYNC110  # nothing tells how much that is
+        await asyncio.sleep(LOOK_EVERY)
+    return now
 
 
 async def _last_words(process: asyncio.subprocess.Process) -> str:

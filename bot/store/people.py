@@ -179,11 +179,11 @@ def _person(platform: str, platform_id: str) -> Any:
 
 
 def person_row(session: Session, platform: str, sender: Sender) -> Person:
-    """The person's row, with the name that the platform gives now."""
+    """The person's row, with the name that the platform gives now, if it gives one."""
     person = session.scalar(select(Person).where(Person.platform == platform, Person.platform_id == sender.platform_id))
     if person is None:
         person = Person(platform=platform, platform_id=sender.platform_id)
         session.add(person)
-    person.name, person.seen_at = sender.name[:255], now()
+    person.name, person.seen_at = sender.name[:255] or person.name or "", now()
     person.client_language = sender.language[:35] or person.client_language or ""
     return person

@@ -19,7 +19,7 @@ class StoredTurn:
 
     `pending_files`: announced files that were not stored yet. `asker`: the person's id on the platform. `language`: the one
     to talk to them in, "" if unknown. `reply_ids`: messages that show the answer, from before a restart. `answered`: it has an
-    answer, and another one is wanted.
+    answer, and another one is wanted. `community`: whose adapter answers.
     """
 
     turn_id: int
@@ -35,6 +35,7 @@ class StoredTurn:
     task: Task = "answer"
     reply_ids: tuple[str, ...] = ()
     answered: bool = False
+    community: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +112,26 @@ class StoredExample:
     question: str
     answer: str
     pictures: tuple[StoredPicture, ...] = ()
+    state: ExampleState = "new"
 
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Examples of a community: that may be learnt from, whose people have not said yes, and that no admin has looked at."""
+    """Examples of a community: that may be learnt from, whose people have not said yes, and that no admin has looked at.
+    `others`: of other communities that share theirs, to learn from as well."""
 
     usable: int
     waiting: int
     new: int
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Who lets other communities learn from the examples of one, by name, and since when."""
+
+    by: str
+    since: datetime
 
 
 RunState = Literal["preparing", "queued", "running", "judged", "told", "failed", "cancelled", "used", "dropped"]
@@ -147,6 +159,25 @@ class StoredRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """What was chosen for a community or for everywhere. `name`: "" for everybody's. `tried`: answers `percent` of a hundred
+    conversations since `since`, of a community also beside everybody's; "" where nothing is tried."""
+
+    name: str = ""
+    tried: str = ""
+    percent: int = 0
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbs:
+    """How often people liked an adapter's answers, and how often not."""
+
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerRecord:
     """An answer with what is known about how it came about; timings in seconds by stage."""
 
@@ -154,6 +185,7 @@ class AnswerRecord:
     stopped: bool = False
     truncated: bool = False
     preset: str = ""
+    adapter: str = ""
     hints: tuple[str, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
     prompt_tokens: int | None = None

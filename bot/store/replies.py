@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Select, delete, select, update
+from sqlalchemy import Select, String, cast, delete, or_, select, update
 from sqlalchemy.orm import Session, joinedload
 
-from bot.chat.base import Address
+from bot.chat.base import Address, community
 from bot.store.database import Database, reads, writes
 from bot.store.history import at
 from bot.store.records import TurnPlace
-from bot.store.tables import ClosedChat, Conversation, Example, Run, Turn
+from bot.store.tables import AdapterChoice, AdapterUse, ClosedChat, Conversation, Example, Run, Share, Turn
 
 ENDED = ("finished", "stopped", "failed")
 REASON_LENGTH = 255
@@ -43,6 +43,15 @@ class Replies:
         """The newest turn that a message of a person began."""
         return await self._one(_places().where(Turn.message_id == message_id, at(address)).order_by(Turn.id.desc()).limit(1))
 
+    async def place_of_reply(self, platform: str, message_id: str, *, chat_id: str, thread_id: str = "") -> TurnPlace | None:
+        """The newest turn that a message of ours answers, in any thread of a chat, or in the thread with that id."""
+        here = Conversation.chat_id == chat_id
+        if thread_id:
+            here = or_(here, Conversation.thread_id == thread_id)
+        shows = cast(Turn.reply_ids, String).contains(f'"{message_id}"', autoescape=True)
+        query = _places().where(Conversation.platform == platform, here, shows)
+        return await self._one(query.order_by(Turn.id.desc()).limit(1))
+
     async def newest(self, address: Address) -> TurnPlace | None:
         return await self._one(_places().where(at(address)).order_by(Turn.id.desc()).limit(1))
 
@@ -70,7 +79,7 @@ class Replies:
             session.execute(delete(Conversation).where(Conversation.id == target))
             session.flush()
             conversation.chat_id = new
-        _move_lessons(session, platform, old, new)
+        _move_community(session, platform, old, new)
 
     @writes
     def close_chat(self, session: Session, platform: str, chat_id: str, reason: str) -> None:
@@ -92,14 +101,17 @@ class Replies:
         return None if turn is None else _place(turn)
 
 
-def _move_lessons(session: Session, platform: str, old: str, new: str) -> None:
-    """What was taught there, and retrainings that are shown there."""
-    community = f"{platform}:chat:{{}}"
-    here = Example.community == community.format(old)
-    session.execute(update(Example).where(here).values(community=community.format(new)))
+def _move_community(session: Session, platform: str, old: str, new: str) -> None:
+    """What was taught there and with whom it is shared, retrainings that are shown there, and its adapter."""
+    was, becomes = (community(Address(platform, chat_id), "") for chat_id in (old, new))
+    for table in (Example, Conversation, AdapterUse, Share):
+        session.execute(update(table).where(table.community == was).values(community=becomes))
+    if session.scalar(select(AdapterChoice).where(AdapterChoice.community == was)) is not None:
+        session.execute(delete(AdapterChoice).where(AdapterChoice.community == becomes))
+        session.execute(update(AdapterChoice).where(AdapterChoice.community == was).values(community=becomes))
     for run in session.scalars(select(Run)):
         if (run.config.get("platform"), run.config.get("chat")) == (platform, old):
-            moved = {"chat": new, "community": run.config["community"].replace(community.format(old), community.format(new))}
+            moved = {"chat": new, "community": run.config["community"].replace(was, becomes)}
             run.config = {**run.config, **moved}
 
 

@@ -1,4 +1,4 @@
-"""Retrainings, and which adapter was chosen when by whom."""
+"""Retrainings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from bot.chat.base import Address
 from bot.store.database import Database, reads, writes
 from bot.store.records import RunState, StoredRun
-from bot.store.tables import AdapterUse, Run, now
+from bot.store.tables import Run, now
 
 STAGE = "retrain"
 ENDED = ("failed", "cancelled", "used", "dropped")
@@ -77,17 +77,6 @@ class RunStore:
         """Retrainings in these states, oldest first."""
         query = select(Run).where(Run.stage == STAGE, Run.state.in_(states)).order_by(Run.id)
         return [_stored(run) for run in session.scalars(query)]
-
-    @writes
-    def note_use(self, session: Session, name: str, previous: str, by: str, run_id: int | None = None) -> None:
-        """Somebody chose an adapter."""
-        session.add(AdapterUse(name=name, previous=previous, by=by[:255], run_id=run_id))
-
-    @reads
-    def previous_adapter(self, session: Session, name: str) -> str | None:
-        """What answered before this one was chosen last; None: nobody chose it here."""
-        query = select(AdapterUse.previous).where(AdapterUse.name == name).order_by(AdapterUse.id.desc()).limit(1)
-        return session.scalar(query)
 
 
 def _stored(run: Run) -> StoredRun:

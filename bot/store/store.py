@@ -12,7 +12,8 @@ from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
-from bot.chat.base import Address, Incoming, Sender
+from bot.chat.base import Address, Incoming, Sender, community
+from bot.store.choices import ChoiceStore
 from bot.store.database import Database, open_engine, reads, writes
 from bot.store.files import AttachmentFiles
 from bot.store.history import ANSWERED, HistoryReads, at
@@ -22,7 +23,8 @@ from bot.store.people import People, person_row
 from bot.store.records import AnswerRecord, StoredTurn, StoredVoice
 from bot.store.replies import Replies
 from bot.store.runs import RunStore
-from bot.store.tables import Answer, Attachment, Conversation, Feedback, Transcript, Turn, now
+from bot.store.shares import ShareStore
+from bot.store.tables import Answer, Attachment, Conversation, Feedback, Person, Transcript, Turn, now
 
 if TYPE_CHECKING:
     from bot.media import Media
@@ -33,7 +35,7 @@ TITLE_LENGTH = 60
 UNFINISHED = ("received", "running")
 
 
-class Store(HistoryReads, Replies, LessonStore, RunStore, People):
+class Store(HistoryReads, Replies, LessonStore, ShareStore, RunStore, ChoiceStore, People):
     """The database and the folder of attachments. Methods raise `bot.errors.StoreError` when these fail."""
 
     def __init__(self, database: Database, files: AttachmentFiles) -> None:
@@ -73,6 +75,7 @@ class Store(HistoryReads, Replies, LessonStore, RunStore, People):
         person = person_row(session, incoming.address.platform, incoming.sender)
         conversation = _conversation(session, incoming.address)
         conversation.group_chat = incoming.group
+        conversation.community = community(incoming.address, incoming.server_id)
         conversation.updated_at = now()
         conversation.title = conversation.title or title(incoming.text)
         turn = Turn(
@@ -219,12 +222,7 @@ class Store(HistoryReads, Replies, LessonStore, RunStore, People):
     @writes
     def rate(self, session: Session, turn_id: int, address: Address, sender: Sender, value: int) -> bool:
         """Set (1, -1) or take back (0) a person's rating of a turn's current answer; False if there is none at this address."""
-        answer_id = session.scalar(
-            select(Answer.id)
-            .join(Turn, Turn.id == Answer.turn_id)
-            .join(Turn.conversation)
-            .where(Answer.turn_id == turn_id, Answer.is_current, at(address))
-        )
+        answer_id = session.scalar(_current_answer(turn_id, address))
         if answer_id is None:
             return False
         person = person_row(session, address.platform, sender)
@@ -237,6 +235,13 @@ class Store(HistoryReads, Replies, LessonStore, RunStore, People):
         else:
             session.add(Feedback(answer_id=answer_id, person_id=person.id, value=value))
         return True
+
+    @writes
+    def unrate(self, session: Session, turn_id: int, address: Address, platform_id: str, value: int) -> None:
+        """Take back a person's rating of a turn's current answer if it is `value`."""
+        person = select(Person.id).where(Person.platform == address.platform, Person.platform_id == platform_id)
+        given = Feedback.answer_id.in_(_current_answer(turn_id, address)) & Feedback.person_id.in_(person)
+        session.execute(delete(Feedback).where(given, Feedback.value == value))
 
     @writes
     def reset(self, session: Session, address: Address) -> None:
@@ -270,10 +275,11 @@ def _whole_turn() -> Select[Turn]:
 
 def _stored(turn: Turn) -> StoredTurn:
     place = turn.conversation
+    address = Address(place.platform, place.chat_id, place.thread_id)
     return StoredTurn(
         turn_id=turn.id,
         conversation_id=turn.conversation_id,
-        address=Address(place.platform, place.chat_id, place.thread_id),
+        address=address,
         message_id=turn.message_id,
         text=turn.text,
         pending_files=turn.pending_files,
@@ -283,6 +289,7 @@ def _stored(turn: Turn) -> StoredTurn:
         language=turn.person.language or turn.person.client_language,
         task=turn.task,  # type: ignore[arg-type]  # only Store writes it
         reply_ids=tuple(turn.reply_ids or ()),
+        community=place.community or community(address, ""),
     )
 
 
@@ -292,6 +299,11 @@ def _conversation(session: Session, address: Address) -> Conversation:
         conversation = Conversation(platform=address.platform, chat_id=address.chat_id, thread_id=address.thread_id)
         session.add(conversation)
     return conversation
+
+
+def _current_answer(turn_id: int, address: Address) -> Select[int]:
+    current = select(Answer.id).join(Turn, Turn.id == Answer.turn_id).join(Turn.conversation)
+    return current.where(Answer.turn_id == turn_id, Answer.is_current, at(address))
 
 
 def _has_answer(session: Session, turn_id: int) -> bool:
@@ -307,6 +319,7 @@ def _replace_answer(session: Session, turn_id: int, answer: AnswerRecord) -> Non
             stopped=answer.stopped,
             truncated=answer.truncated,
             preset=answer.preset[:64],
+            adapter=answer.adapter[:64],
             hints=list(answer.hints),
             timings=answer.timings,
             prompt_tokens=answer.prompt_tokens,
@@ -321,6 +334,7 @@ def _answer_record(row: Answer) -> AnswerRecord:
         stopped=row.stopped,
         truncated=row.truncated,
         preset=row.preset,
+        adapter=row.adapter,
         hints=tuple(row.hints),
         timings=dict(row.timings),
         prompt_tokens=row.prompt_tokens,

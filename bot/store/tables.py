@@ -22,6 +22,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 # Names for every constraint, so that migrations can change them (SQLite names none by itself).
+EMPTY = text("''")
+"""Of columns that were added later."""
+
 NAMING = {
     "ix": "ix_%(column_0_label)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
@@ -67,8 +70,8 @@ class Person(Base):
     platform_id: Mapped[str] = mapped_column(String(255))
     name: Mapped[str] = mapped_column(String(255))
     # The language of their client, and the one they chose ("" for neither).
-    client_language: Mapped[str] = mapped_column(String(35), default="", server_default=text("''"))
-    language: Mapped[str] = mapped_column(String(35), default="", server_default=text("''"))
+    client_language: Mapped[str] = mapped_column(String(35), default="", server_default=EMPTY)
+    language: Mapped[str] = mapped_column(String(35), default="", server_default=EMPTY)
     # Whether what they teach may be used for training; None: they were not asked yet.
     teaches: Mapped[bool | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -89,7 +92,9 @@ class Conversation(Base):
     title: Mapped[str] = mapped_column(String(80), default="")
     # What people set for this conversation; None and "" where nothing was set.
     memory_turns: Mapped[int | None]
-    persona: Mapped[str] = mapped_column(String(64), default="", server_default=text("''"))
+    persona: Mapped[str] = mapped_column(String(64), default="", server_default=EMPTY)
+    # Whose adapter answers here; "" until somebody writes, in conversations from before there were communities.
+    community: Mapped[str] = mapped_column(String(300), default="", server_default=EMPTY)
     # The newest turn that /reset made the bot forget. No foreign key: it would close a circle with turns.
     reset_turn_id: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -179,6 +184,8 @@ class Answer(Base):
     stopped: Mapped[bool] = mapped_column(default=False)
     truncated: Mapped[bool] = mapped_column(default=False)
     preset: Mapped[str] = mapped_column(String(64), default="")
+    # Which adapter wrote it; "" where the model server does not tell.
+    adapter: Mapped[str] = mapped_column(String(64), default="", server_default=EMPTY, index=True)
     hints: Mapped[list[str]] = mapped_column(default=list)
     timings: Mapped[dict[str, float]] = mapped_column(default=dict)
     prompt_tokens: Mapped[int | None]
@@ -196,7 +203,7 @@ class Feedback(Base):
     answer_id: Mapped[int] = mapped_column(ForeignKey("answers.id", ondelete="CASCADE"))
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
     value: Mapped[int]
-    better: Mapped[str] = mapped_column(Text, default="", server_default=text("''"))
+    better: Mapped[str] = mapped_column(Text, default="", server_default=EMPTY)
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
@@ -204,8 +211,13 @@ class Example(Base):
     """A question with the answer that somebody wants to it. `turn_id`: it is a better answer to that turn."""
 
     __tablename__ = "examples"
-    __table_args__ = (UniqueConstraint("turn_id", "person_id"), Index("ix_examples_community_id", "community", "id"))
+    __table_args__ = (
+        UniqueConstraint("turn_id", "person_id"),
+        Index("ix_examples_community_id", "community", "id"),
+        {"sqlite_autoincrement": True},
+    )
 
+    # Never given twice: runs and buttons name examples by it, also those that were deleted.
     id: Mapped[int] = mapped_column(primary_key=True)
     # Whose model may learn from it: a Discord server, a chat, the page.
     community: Mapped[str] = mapped_column(String(300))
@@ -230,6 +242,19 @@ class ExamplePicture(Base):
     example_id: Mapped[int] = mapped_column(ForeignKey("examples.id", ondelete="CASCADE"), index=True)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     mime: Mapped[str] = mapped_column(String(64))
+
+
+class Share(Base):
+    """Somebody let other communities learn from the examples of theirs, until it was ended."""
+
+    __tablename__ = "shares"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    community: Mapped[str] = mapped_column(String(300), index=True)
+    by: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    ended_by: Mapped[str] = mapped_column(String(255), default="")
+    ended_at: Mapped[datetime | None]
 
 
 class ClosedChat(Base):
@@ -261,17 +286,40 @@ class Run(Base):
 
 
 class AdapterUse(Base):
-    """Somebody decided which adapter answers."""
+    """Somebody decided which adapter answers or is tried, in a community or everywhere ("")."""
 
     __tablename__ = "adapter_uses"
 
     id: Mapped[int] = mapped_column(primary_key=True)
+    community: Mapped[str] = mapped_column(String(300), default="", server_default=EMPTY)
+    # use, try (a trial begins) or end (of a trial).
+    kind: Mapped[str] = mapped_column(String(8), default="use", server_default="use")
+    # "" in a community: the one of everybody.
     name: Mapped[str] = mapped_column(String(64))
-    # The one that answered before.
+    # The one that answered before; "" of trials.
     previous: Mapped[str] = mapped_column(String(64))
+    # Of a hundred conversations, of a trial that begins.
+    percent: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     by: Mapped[str] = mapped_column(String(255))
     run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class AdapterChoice(Base):
+    """What answers in a community instead of everybody's adapter, and what is tried there; "" is everywhere."""
+
+    __tablename__ = "adapter_choices"
+    __table_args__ = (UniqueConstraint("community"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    community: Mapped[str] = mapped_column(String(300))
+    # "" for everybody's, whose name the model server knows.
+    name: Mapped[str] = mapped_column(String(64), default="")
+    # What a part of the conversations is answered by; "" for nothing.
+    tried: Mapped[str] = mapped_column(String(64), default="")
+    percent: Mapped[int] = mapped_column(default=0)
+    tried_by: Mapped[str] = mapped_column(String(255), default="")
+    tried_at: Mapped[datetime | None]
 
 
 class Adapter(Base):

@@ -26,8 +26,11 @@ button-retrain-cancel = ■ Abbrechen
 button-retrain-blind-a = A
 button-retrain-blind-b = B
 button-retrain-blind-same = Kein Unterschied
-button-retrain-use = Den neuen nehmen
+button-retrain-here = Hier nehmen
+button-retrain-use = Überall nehmen
+button-retrain-try = Mit { $percent } % ausprobieren
 button-retrain-drop = Den alten behalten
+button-retrain-again = ↻ Noch einmal versuchen
 
 ## Was ein gedrückter Knopf sagt
 
@@ -42,6 +45,7 @@ better-question = Was wäre eine bessere Antwort gewesen?
 better-reply = Was wäre eine bessere Antwort gewesen? Schreib sie als Antwort auf diese Nachricht.
 better-kept = Danke, das hebe ich auf.
 teaching-may-i = Darf der Besitzer dieses Bots mich mit dem trainieren, was du mir beibringst, samt der Frage und den Bildern, um die es geht? Bis du Ja sagst, tut es niemand. /privacy zeigt, was du gesagt hast, und ändert es.
+teaching-may-i-asker = { $name }, jemand hat mir eine bessere Antwort auf diese Frage von dir gegeben. Darf mich der Besitzer dieses Bots damit trainieren, und mit dem, was du mir selbst beibringst? Bis du ja sagst, tut es niemand. /privacy zeigt, was du gesagt hast, und ändert es.
 teaching-unused = (Es wird nicht zum Training benutzt: du hast das nicht erlaubt. /privacy ändert es.)
 teaching-allowed = Danke. Was du mir beibringst, und Fragen von dir, die andere berichtigen, dürfen zum Training benutzt werden. /privacy nimmt das zurück.
 teaching-forbidden = Was du mir beibringst, wird nicht zum Training benutzt. /privacy ändert das.
@@ -56,10 +60,10 @@ command-transcribe = Aufschreiben, was in einer Aufnahme gesagt wird
 command-reset = Vergessen, was hier bisher gesagt wurde
 command-regenerate = Die letzte Frage noch einmal beantworten
 command-stop = Die Antwort abbrechen, die gerade geschrieben wird
-command-teach = Bring mir etwas bei: eine Frage und die Antwort darauf, gern mit einem Bild
-command-examples = Für Admins: durchsehen, was man mir beigebracht hat
+command-teach = Bring mir etwas bei: Frage und Antwort, gern mit Bild; für Admins: import und eine Datei
+command-examples = Für Admins: durchsehen, was man mir beigebracht hat; es mit anderen Chats teilen
 command-retrain = Für Admins: mich mit dem trainieren, was man mir hier beigebracht hat
-command-adapters = Welche Adapter ich habe; für Admins: use NAME oder back
+command-adapters = Welche Adapter ich habe; für Admins: use, here oder try NAME, compare NAME NAME, oder back
 command-settings = Sprache, Gedächtnis und Persona
 command-privacy = Was ich aufbewahre und wo
 command-forget = Alles löschen, was ich über dich aufbewahre
@@ -68,9 +72,9 @@ command-help = Was ich kann
 command-status = Wie es mir geht
 option-question = Deine Frage
 option-answer = Was ich antworten soll
-option-example = Eine Nummer und eine bessere Antwort zu dem Beispiel
+option-example = Eine Nummer und eine bessere Antwort zu dem Beispiel; oder share, oder unshare
 option-note = Eine Notiz dazu
-option-adapter = use NAME oder back
+option-adapter = use NAME, here NAME, try NAME 10, compare NAME NAME oder back
 option-file = Ein Bild, eine Aufnahme oder eine Textdatei
 option-language = Die Sprache, in der ich Nachrichten wie diese schreibe
 option-memory = An wie viele frühere Fragen ich mich erinnere
@@ -92,6 +96,7 @@ nothing-to-describe = Ich sehe kein Bild. Schick eines mit dem Befehl oder antwo
 nothing-to-transcribe = Ich sehe keine Aufnahme. Schick eine mit dem Befehl oder antworte damit auf eine.
 nothing-to-ask = Schreib deine Frage hinter den Befehl, schick eine Datei mit oder antworte damit auf eine Nachricht.
 status = Das Modell: { $model }. Gerade beantwortet oder wartend: { $turns }. Version { $version }.
+status-rests = Ruht, weil ich gerade lerne; spätestens um { $time } wieder da
 settings-now = Sprache: { $language }. Gedächtnis: { $memory ->
     [one] { $memory } Frage
    *[other] { $memory } Fragen
@@ -104,9 +109,38 @@ settings-admins = In einer Gruppe können nur ihre Admins das Gedächtnis und di
 taught = Das hebe ich auf.
 teach-how = Schreib die Frage hinter den Befehl und die Antwort in die Zeilen darunter; ein Bild von dir kann dabei sein.
 teach-pictures-only = { $name }: Nur Bilder können Teil eines Beispiels sein.
+import-how = Schick zu /teach import genau eine Datei mit: Gespräche in der Form von LLaVA als .json oder .jsonl, oder ein .zip mit dieser Datei und ihren Bildern.
+import-done = **Import:** { $taken } übernommen, { $known } hatte ich schon, { $bad } waren nicht zu gebrauchen.
+import-left = { $left } sind noch übrig: ich nehme { $limit } auf einmal. Schick dafür dieselbe Datei noch einmal.
+import-record = Datensatz { NUMBER($number, useGrouping: 0) }: { $reason }
+import-list = Alle Datensätze, die nicht zu gebrauchen waren, mit dem Grund.
+import-list-private = Ich konnte dir die ganze Liste nicht privat schicken. Schreib mir einmal im privaten Chat und schick die Datei dann noch einmal hierher.
+import-unknown = { $name }: Ich kann .json, .jsonl und .zip importieren.
+import-broken = { $name }: Das ist kein gültiges JSON (Zeile { $line }, Spalte { $column }).
+import-not-json = { $name }: Das ist keine Liste von Datensätzen in JSON.
+import-nothing = { $name }: Darin sind keine Datensätze.
+import-too-many = { $name }: Das sind mehr als { NUMBER($limit) } Datensätze. Schick sie bitte in Teilen.
+import-archive-damaged = { $name }: Das ist beschädigt, hat ein Passwort oder ist auf eine Art gepackt, die ich nicht kenne.
+import-archive-files = { $name }: Im Archiv sollte genau eine .json- oder .jsonl-Datei sein, es sind { $count }.
+import-archive-too-much = { $name }: Das ist zu viel für ein Archiv; ich kann { NUMBER($members) } Dateien mit zusammen { $limit } MB auspacken.
+import-why-json = die Zeile ist kein gültiges JSON (Spalte { $column })
+import-why-form = das ist kein Gespräch in der Form von LLaVA
+import-why-question = am Anfang steht keine Frage
+import-why-answer = die Antwort fehlt oder ist leer
+import-why-long = Frage oder Antwort hat { NUMBER($length) } Zeichen; ich kann { NUMBER($limit) } lernen
+import-why-marks = `<image>` steht { $marks }× da, und der Datensatz nennt { $pictures }× ein Bild
+import-why-pictures = es sind { $count } Bilder; ein Beispiel kann { $limit } haben
+import-why-missing = im Archiv ist kein Bild { $name }
+import-why-outside = das Bild { $name } liegt außerhalb des Archivs
 teaching-is-allowed = Du erlaubst, dass ich mit dem trainiert werde, was du mir beibringst.
 teaching-is-forbidden = Ich werde mit nichts von dir trainiert: du hast es nicht erlaubt.
 examples-count = **Was man mir hier beigebracht hat:** { $usable } zum Lernen ({ $new } noch nicht angesehen), { $waiting } von Leuten, die noch nicht Ja gesagt haben.
+examples-shared = Seit { $since } lernen auch meine anderen Server und Chats daraus: { $name } hat sie geteilt.
+examples-of-others = /retrain lernt hier auch aus { $count } anderer Server und Chats, die ihre teilen.
+examples-share-done = Von jetzt an lernt /retrain auch in meinen anderen Servern und Chats aus dem, was man mir hier beigebracht hat, soweit die Leute erlauben, dass ich damit trainiert werde. Gezeigt wird es dort nicht.
+examples-share-how-ended = /examples unshare beendet das.
+examples-share-ended = Was man mir hier beigebracht hat, ist wieder nur für hier. Adapter, die inzwischen daraus gelernt haben, behalten das.
+examples-share-not = Was man mir hier beigebracht hat, ist nicht geteilt.
 example-reworded = Beispiel { $number } hat jetzt diese Antwort und wird behalten.
 example-gone = Ein Beispiel { $number }, das benutzt werden darf, gibt es hier nicht.
 example-from = **{ $number }**, von { $name }{ $pictures ->
@@ -115,28 +149,45 @@ example-from = **{ $number }**, von { $name }{ $pictures ->
    *[other] , mit { $pictures } Bildern
 }:
 retrain-nothing = Hier gibt es nichts zu lernen: niemand hat mir etwas beigebracht, mit dem ich trainiert werden darf. /examples zählt es.
+retrain-too-few = Zu lernen gibt es hier { $examples ->
+    [one] ein Beispiel
+   *[other] { $examples } Beispiele
+}. Ich brauche mindestens { $least }, also noch { $missing }; dieselbe Frage zu denselben Bildern zählt einmal.
 retrain-not-here = Hier kann nichts trainiert werden.
-retrain-queued = **Training { $number }**: { $examples } Beispiele. Ein anderes läuft noch; dieses kommt als nächstes.
-retrain-preparing = **Training { $number }**: { $examples } Beispiele. Ich bereite sie vor.
+retrain-queued = **Training { $number }**: { $examples } Beispiele. Ein anderes läuft noch; dieses kommt als nächstes. { $others ->
+    [0] {""}
+    [one] Eines davon teilt ein anderer Server oder Chat.
+   *[other] { $others } davon teilen andere Server oder Chats.
+}
+retrain-preparing = **Training { $number }**: { $examples } Beispiele. Ich bereite sie vor. { $others ->
+    [0] {""}
+    [one] Eines davon teilt ein anderer Server oder Chat.
+   *[other] { $others } davon teilen andere Server oder Chats.
+}
+retrain-waiting = **Training { $number }** wartet auf seine Stunden: Sie beginnen um { $time }.
 retrain-progress = **Training { $number }** { $bar } { $percent } %, Verlust { $loss }{ $minutes ->
     [-1] {""}
    *[other] , noch etwa { $minutes } min
 }
 retrain-judging = **Training { $number }**: fertig trainiert. Ich vergleiche es mit dem, was jetzt antwortet.
 retrain-not-offered = **Training { $number }** ist fertig, und ich biete es nicht an: was mit ✗ markiert ist, wurde schlechter, als es darf.
-retrain-blind = **Training { $number }** ist fertig und in allem besser, was gemessen wird. Welche Antworten gefallen dir mehr? Eine Seite ist die neue; die Fragen wurden zurückgehalten.
+retrain-blind = **Training { $number }** ist fertig: Es hat gelernt und nicht mehr vergessen, als es darf. Welche Antworten gefallen dir mehr? Eine Seite ist die neue; die Fragen wurden zurückgehalten.
 retrain-revealed = { $new } ist der neue; { $liked ->
     [new] er hat dir besser gefallen.
     [old] der alte hat dir besser gefallen.
    *[same] du hast keinen Unterschied gesehen.
 } Gemessen vorher → jetzt:
-retrain-better = **Training { $number }** ist fertig und in allem besser, was gemessen wird. Gemessen vorher → jetzt:
+retrain-better = **Training { $number }** ist fertig: Es hat gelernt und nicht mehr vergessen, als es darf. Gemessen vorher → jetzt:
 retrain-no-start = Im Moment antwortet kein Adapter, und das Training geht von einem aus: wähle einen mit /adapters use.
 retrain-withdrawn = Training { $number } wurde beendet: jemand hat zurückgenommen, dass ich damit trainiert werden darf.
 retrain-decided = Das ist schon entschieden.
 retrain-dropped = Ich antworte wie bisher. Training { $number } wird nicht benutzt.
 retrain-cancelled = Training { $number } wurde abgebrochen.
 retrain-failed = Training { $number } ist gescheitert: { $reason }
+retrain-not-used = Training { $number } wird noch nicht benutzt: { $reason }
+retrain-memory = Es brauchte mehr als { $limit } GB Speicher und wurde angehalten, damit ich weiter antworten kann. Mehr erlaubt der Betreiber mit RETRAIN_MEMORY_GB.
+retrain-no-room = { $reason } Oder setz RETRAIN_HOURS: In diesen Stunden antworte ich, wenn es sein muss, nicht und lerne in dem Platz, der dadurch frei wird.
+retrain-curve = Training { $number }: der Verlust beim Lernen (blau) und bei dem, was zurückgehalten wurde (orange). Niedriger ist besser.
 measure-held-out = Verlust bei dem, was zurückgehalten wurde
 measure-shapes = Fragen zu Formen
 measure-drawings = richtig benannte Zeichnungen
@@ -144,8 +195,42 @@ measure-chat = Verlust im Gespräch ohne Bilder
 adapters = **Adapter** (← antwortet jetzt):
 adapters-none = Der Modellserver kennt keine Adapter.
 adapter-used = Ab der nächsten Nachricht antworte ich mit { $name }. /adapters back nimmt das zurück.
+adapter-used-elsewhere = Ab der nächsten Nachricht antworte ich mit { $name } überall, wo kein eigener Adapter gewählt ist. Hier antwortet weiter { $own }; mit /adapters here default beendest du das.
 adapter-unknown = Einen Adapter { $name } gibt es nicht: es gibt { $names }.
 adapter-no-way-back = Ich kenne keinen Adapter vor { $name }.
+adapter-used-here = Ab der nächsten Nachricht antwortet hier { $name }. /adapters back nimmt das zurück.
+adapter-used-everybodys = Ab der nächsten Nachricht antwortet hier der Adapter aller: { $name }.
+adapter-tried = Ab der nächsten Nachricht antwortet { $name } in { $percent } % der Gespräche{ $where ->
+    [here] {" "}hier
+   *[everywhere] {""}
+}. /adapters zeigt, wie er gefällt, /adapters back beendet das.
+adapter-trial-ended = { $tried } wird nicht mehr ausprobiert; es antwortet { $name }.
+adapter-try-how = Hinter den Namen gehört der Anteil der Gespräche, die ihn ausprobieren, von 1 bis { $most } %.
+adapter-answers-already = { $name } antwortet schon.
+adapters-origin = aus { $parent ->
+    [none] dem bloßen Grundmodell
+   *[other] { $parent }
+}, { $date }
+adapters-everywhere = überall
+adapters-here = hier
+adapters-counted = 👍 👎: { $where ->
+    [here] hier gezählt
+   *[everywhere] überall gezählt
+}.
+adapters-trial = **Auf Probe** seit { $since }: { $name } antwortet in { $percent } % der Gespräche{ $where ->
+    [here] {" "}hier
+   *[everywhere] , in denen kein eigener Adapter einer Gemeinschaft antwortet
+}.
+adapters-since = Seitdem:
+compare-asking = Ich stelle { $first } und { $second } { $questions ->
+    [one] dieselbe Frage
+   *[other] dieselben { $questions } Fragen
+}.
+compare-head = { $first } und { $second }, dasselbe gefragt:
+compare-wanted = gewünscht
+compare-nothing = Hier gibt es keine Frage, die ich beiden stellen könnte: bring mir mit /teach eine mit ihrer Antwort bei und erlaube, dass ich damit trainiert werde.
+compare-busy = Ich vergleiche schon zwei Adapter. Bitte warte, bis sie geantwortet haben.
+retrain-thumbs = Wie { $name } gefällt: 👍 { $up } 👎 { $down }
 forget-adapters = Diese Adapter haben aus etwas von dir gelernt und können es nicht verlernen: { $names }. Ein Admin kann aufhören, sie zu benutzen.
 privacy = **Was ich aufbewahre**, auf dem Rechner der Person, die mich betreibt, und nirgends sonst: deinen Namen und deine ID auf dieser Plattform, die Nachrichten, die du mir schickst, mit ihren Bildern, Aufnahmen und Transkripten, meine Antworten, deine Bewertungen, besseren Antworten und Beispiele, deine Einstellungen.
 
@@ -252,6 +337,7 @@ no-sound = { $name }: In dieser Datei ist kein Ton.
 model-lost = Das Modell ist mitten in der Antwort stehen geblieben. Bitte versuch es noch einmal.
 model-not-running = Das Modell läuft im Moment nicht. Bitte versuch es in ein paar Minuten noch einmal.
 model-loading = Das Modell wird noch geladen. Bitte versuch es in ein paar Minuten noch einmal.
+model-rests = Ich lerne gerade und antworte so lange nicht. Spätestens um { $time } bin ich wieder da; frag dann bitte noch einmal.
 model-failed = Das Modell konnte nicht antworten. Bitte versuch es noch einmal.
 model-failed-midway = Beim Modell ist mitten in der Antwort ein Fehler aufgetreten. Bitte versuch es noch einmal.
 model-refuses-key = Der Modellserver weist den Schlüssel dieses Bots zurück (MODEL_API_KEY); wer den Bot betreibt, muss ihn richtig setzen.

@@ -26,8 +26,11 @@ button-retrain-cancel = ■ रद्द करें
 button-retrain-blind-a = A
 button-retrain-blind-b = B
 button-retrain-blind-same = कोई फ़र्क नहीं
-button-retrain-use = नया इस्तेमाल करें
+button-retrain-here = यहाँ इस्तेमाल करें
+button-retrain-use = हर जगह इस्तेमाल करें
+button-retrain-try = { $percent } % पर आज़माएँ
 button-retrain-drop = पुराना रखें
+button-retrain-again = ↻ फिर कोशिश करें
 
 ## दबाया गया बटन क्या कहता है
 
@@ -42,6 +45,7 @@ better-question = इससे बेहतर जवाब क्या हो�
 better-reply = इससे बेहतर जवाब क्या होता? इस संदेश के जवाब में उसे लिखें।
 better-kept = धन्यवाद, मैं इसे सहेज रहा हूँ।
 teaching-may-i = जो आप मुझे सिखाते हैं, उससे (सवाल और तस्वीरों सहित) क्या इस बॉट के मालिक मुझे प्रशिक्षित कर सकते हैं? जब तक आप हाँ नहीं कहते, कोई ऐसा नहीं करता। /privacy दिखाता है कि आपने क्या कहा, और उसे बदलता है।
+teaching-may-i-asker = { $name }, किसी ने आपके इस सवाल का बेहतर जवाब बताया है। क्या इस बॉट के मालिक मुझे उससे, और जो आप खुद मुझे सिखाते हैं उससे, प्रशिक्षित कर सकते हैं? जब तक आप हाँ नहीं कहते, कोई ऐसा नहीं करता। /privacy दिखाता है कि आपने क्या कहा, और उसे बदलता है।
 teaching-unused = (यह प्रशिक्षण में काम नहीं आता: आपने इसकी अनुमति नहीं दी। /privacy इसे बदलता है।)
 teaching-allowed = धन्यवाद। जो आप मुझे सिखाते हैं, और आपके वे सवाल जिन्हें दूसरे सुधारते हैं, मेरे प्रशिक्षण में काम आ सकते हैं। /privacy इसे वापस लेता है।
 teaching-forbidden = जो आप मुझे सिखाते हैं, वह प्रशिक्षण में काम नहीं आता। /privacy इसे बदलता है।
@@ -56,10 +60,10 @@ command-transcribe = रिकॉर्डिंग में कही गई �
 command-reset = यहाँ अब तक कही गई बातें भूल जाएँ
 command-regenerate = पिछले सवाल का जवाब फिर से दें
 command-stop = जो जवाब लिखा जा रहा है उसे रोकें
-command-teach = मुझे सिखाएँ: एक सवाल और उसका जवाब, चाहें तो तस्वीर के साथ
-command-examples = एडमिन के लिए: देखें कि लोगों ने मुझे क्या सिखाया
+command-teach = मुझे सिखाएँ: सवाल और जवाब, चाहें तो तस्वीर के साथ; एडमिन के लिए: import और एक फ़ाइल
+command-examples = एडमिन के लिए: देखें कि लोगों ने मुझे क्या सिखाया; उसे दूसरी चैट के साथ साझा करें
 command-retrain = एडमिन के लिए: यहाँ जो सिखाया गया उससे मुझे प्रशिक्षित करें
-command-adapters = मेरे पास कौन से अडैप्टर हैं; एडमिन के लिए: use NAME, या back
+command-adapters = मेरे पास कौन से अडैप्टर हैं; एडमिन के लिए: use, here या try NAME, compare NAME NAME, या back
 command-settings = भाषा, याददाश्त और किरदार
 command-privacy = मैं क्या और कहाँ रखता हूँ
 command-forget = आपके बारे में जो कुछ रखा है, सब मिटाएँ
@@ -68,9 +72,9 @@ command-help = मैं क्या कर सकता हूँ
 command-status = मेरा हाल
 option-question = आपका सवाल
 option-answer = मुझे क्या जवाब देना चाहिए
-option-example = एक संख्या और उस उदाहरण का बेहतर जवाब
+option-example = एक संख्या और उस उदाहरण का बेहतर जवाब; या share, या unshare
 option-note = रिकॉर्ड के लिए एक नोट
-option-adapter = use NAME, या back
+option-adapter = use NAME, here NAME, try NAME 10, compare NAME NAME, या back
 option-file = तस्वीर, रिकॉर्डिंग या टेक्स्ट फ़ाइल
 option-language = ऐसे संदेशों के लिए मेरी भाषा
 option-memory = मैं पिछले कितने सवाल याद रखूँ
@@ -92,6 +96,7 @@ nothing-to-describe = मुझे कोई तस्वीर नहीं द
 nothing-to-transcribe = मुझे कोई रिकॉर्डिंग नहीं दिखी। कमांड के साथ एक भेजें, या किसी रिकॉर्डिंग के जवाब में कमांड लिखें।
 nothing-to-ask = कमांड के बाद अपना सवाल लिखें, उसके साथ फ़ाइल भेजें, या किसी संदेश के जवाब में कमांड लिखें।
 status = मॉडल: { $model }। जवाब दिए जा रहे या इंतज़ार में: { $turns }। संस्करण { $version }।
+status-rests = आराम पर, क्योंकि मैं सीख रहा हूँ; ज़्यादा से ज़्यादा { $time } तक वापस
 settings-now = भाषा: { $language }। याददाश्त: { $memory } सवाल। किरदार: { $persona }।
 settings-how = इन्हें बदलने के लिए: { $usage }
 settings-choices = { $option }: { $choices }
@@ -101,9 +106,38 @@ settings-admins = ग्रुप में याददाश्त और क�
 taught = मैंने यह रख लिया।
 teach-how = कमांड के बाद सवाल लिखें और नीचे की पंक्तियों में जवाब; साथ में आपकी तस्वीर हो सकती है।
 teach-pictures-only = { $name }: उदाहरण में केवल तस्वीरें हो सकती हैं।
+import-how = /teach import के साथ एक ही फ़ाइल भेजें: LLaVA के रूप में बातचीत .json या .jsonl में, या उस फ़ाइल और उसकी तस्वीरों वाली .zip।
+import-done = **आयात:** { $taken } लिए गए, { $known } पहले से थे, { $bad } काम के नहीं थे।
+import-left = { $left } और बाक़ी हैं: मैं एक बार में { $limit } लेता हूँ। उनके लिए वही फ़ाइल फिर भेजें।
+import-record = रिकॉर्ड { NUMBER($number, useGrouping: 0) }: { $reason }
+import-list = वे सब रिकॉर्ड जो काम के नहीं थे, कारण के साथ।
+import-list-private = मैं पूरी सूची आपको निजी तौर पर नहीं भेज सका। एक बार मुझे निजी चैट में लिखें, फिर फ़ाइल यहाँ दोबारा भेजें।
+import-unknown = { $name }: मैं .json, .jsonl और .zip आयात कर सकता हूँ।
+import-broken = { $name }: यह सही JSON नहीं है (पंक्ति { $line }, स्तंभ { $column })।
+import-not-json = { $name }: यह JSON में रिकॉर्डों की सूची नहीं है।
+import-nothing = { $name }: इसमें कोई रिकॉर्ड नहीं है।
+import-too-many = { $name }: इसमें { NUMBER($limit) } से ज़्यादा रिकॉर्ड हैं। कृपया हिस्सों में भेजें।
+import-archive-damaged = { $name }: यह ख़राब है, इसमें पासवर्ड है, या ऐसे पैक है जिसे मैं नहीं जानता।
+import-archive-files = { $name }: आर्काइव में एक .json या .jsonl फ़ाइल होनी चाहिए, और इसमें { $count } हैं।
+import-archive-too-much = { $name }: यह एक आर्काइव के लिए बहुत ज़्यादा है; मैं कुल { $limit } MB की { NUMBER($members) } फ़ाइलें खोल सकता हूँ।
+import-why-json = पंक्ति सही JSON नहीं है (स्तंभ { $column })
+import-why-form = यह LLaVA के रूप में बातचीत नहीं है
+import-why-question = शुरू में कोई सवाल नहीं है
+import-why-answer = जवाब नहीं है या ख़ाली है
+import-why-long = सवाल या जवाब में { NUMBER($length) } अक्षर हैं; मैं { NUMBER($limit) } सीख सकता हूँ
+import-why-marks = `<image>` { $marks }× है, और रिकॉर्ड { $pictures }× तस्वीर का नाम देता है
+import-why-pictures = इसमें { $count } तस्वीरें हैं; एक उदाहरण में { $limit } हो सकती हैं
+import-why-missing = आर्काइव में तस्वीर { $name } नहीं है
+import-why-outside = तस्वीर { $name } आर्काइव के बाहर है
 teaching-is-allowed = आप अनुमति देते हैं कि जो आप सिखाते हैं उससे मुझे प्रशिक्षित किया जाए।
 teaching-is-forbidden = आपकी किसी चीज़ से मुझे प्रशिक्षित नहीं किया जाता: आपने इसकी अनुमति नहीं दी।
 examples-count = **लोगों ने यहाँ क्या सिखाया:** सीखने के लिए { $usable } ({ $new } अभी देखे नहीं गए), { $waiting } उन लोगों के जिन्होंने अभी हाँ नहीं कहा।
+examples-shared = { $since } से मेरे दूसरे सर्वर और चैट भी इनसे सीखते हैं: { $name } ने इन्हें साझा किया।
+examples-of-others = यहाँ /retrain उन दूसरे सर्वरों और चैटों के { $count } उदाहरणों से भी सीखता है जो अपने साझा करते हैं।
+examples-share-done = अब से मेरे दूसरे सर्वरों और चैटों में भी /retrain उससे सीखता है जो लोगों ने यहाँ सिखाया, जहाँ तक वे उससे मेरे प्रशिक्षण की अनुमति देते हैं। वहाँ वह दिखाया नहीं जाता।
+examples-share-how-ended = /examples unshare इसे ख़त्म करता है।
+examples-share-ended = लोगों ने यहाँ जो सिखाया वह फिर से केवल यहाँ के लिए है। जिन अडैप्टरों ने इस बीच उससे सीखा, उनमें वह रहता है।
+examples-share-not = लोगों ने यहाँ जो सिखाया वह साझा नहीं है।
 example-reworded = उदाहरण { $number } का अब यह जवाब है, और वह रखा गया है।
 example-gone = यहाँ इस्तेमाल करने लायक कोई उदाहरण { $number } नहीं है।
 example-from = **{ $number }**, { $name } से{ $pictures ->
@@ -112,28 +146,42 @@ example-from = **{ $number }**, { $name } से{ $pictures ->
    *[other] , { $pictures } तस्वीरों के साथ
 }:
 retrain-nothing = यहाँ सीखने को कुछ नहीं है: किसी ने मुझे ऐसा कुछ नहीं सिखाया जिससे मुझे प्रशिक्षित किया जा सके। /examples गिनता है।
+retrain-too-few = यहाँ सीखने के लिए { $examples } उदाहरण हैं। मुझे कम से कम { $least } चाहिए: { $missing } और; उन्हीं तस्वीरों के बारे में वही सवाल एक बार गिना जाता है।
 retrain-not-here = यहाँ कुछ प्रशिक्षित नहीं किया जा सकता।
-retrain-queued = **प्रशिक्षण { $number }**: { $examples } उदाहरण। एक और चल रहा है; इसके बाद यह है।
-retrain-preparing = **प्रशिक्षण { $number }**: { $examples } उदाहरण। मैं उन्हें तैयार कर रहा हूँ।
+retrain-queued = **प्रशिक्षण { $number }**: { $examples } उदाहरण। एक और चल रहा है; इसके बाद यह है। { $others ->
+    [0] {""}
+    [one] इनमें से एक किसी दूसरे सर्वर या चैट ने साझा किया है।
+   *[other] इनमें से { $others } दूसरे सर्वर या चैट ने साझा किए हैं।
+}
+retrain-preparing = **प्रशिक्षण { $number }**: { $examples } उदाहरण। मैं उन्हें तैयार कर रहा हूँ। { $others ->
+    [0] {""}
+    [one] इनमें से एक किसी दूसरे सर्वर या चैट ने साझा किया है।
+   *[other] इनमें से { $others } दूसरे सर्वर या चैट ने साझा किए हैं।
+}
+retrain-waiting = **प्रशिक्षण { $number }** अपने समय का इंतज़ार कर रहा है: वह { $time } बजे शुरू होता है।
 retrain-progress = **प्रशिक्षण { $number }** { $bar } { $percent } %, लॉस { $loss }{ $minutes ->
     [-1] {""}
    *[other] , लगभग { $minutes } मिनट बाकी
 }
 retrain-judging = **प्रशिक्षण { $number }**: पूरा हुआ। मैं इसकी तुलना मौजूदा से कर रहा हूँ।
 retrain-not-offered = **प्रशिक्षण { $number }** पूरा हुआ, और मैं इसे नहीं देता: जो ✗ से चिह्नित है वह सीमा से ज़्यादा बिगड़ गया।
-retrain-blind = **प्रशिक्षण { $number }** पूरा हुआ और हर माप में बेहतर है। आपको कौन से जवाब ज़्यादा पसंद हैं? एक ओर नया है; ये सवाल अलग रखे गए थे।
+retrain-blind = **प्रशिक्षण { $number }** पूरा हुआ: नया सीखा गया, और सीमा से ज़्यादा कुछ नहीं भूला। आपको कौन से जवाब ज़्यादा पसंद हैं? एक ओर नया है; ये सवाल अलग रखे गए थे।
 retrain-revealed = { $new } नया है; { $liked ->
     [new] आपको वह ज़्यादा पसंद आया।
     [old] आपको पुराना ज़्यादा पसंद आया।
    *[same] आपको कोई फ़र्क नहीं दिखा।
 } मापा गया, पहले → अब:
-retrain-better = **प्रशिक्षण { $number }** पूरा हुआ और हर माप में बेहतर है। मापा गया, पहले → अब:
+retrain-better = **प्रशिक्षण { $number }** पूरा हुआ: नया सीखा गया, और सीमा से ज़्यादा कुछ नहीं भूला। मापा गया, पहले → अब:
 retrain-no-start = अभी कोई अडैप्टर जवाब नहीं देता, और प्रशिक्षण किसी एक से आगे बढ़ता है: /adapters use से एक चुनें।
 retrain-withdrawn = प्रशिक्षण { $number } रोक दिया गया: किसी ने अपनी सिखाई बात से प्रशिक्षण की अनुमति वापस ले ली।
 retrain-decided = यह पहले ही तय हो चुका है।
 retrain-dropped = मैं पहले की तरह जवाब देता हूँ। प्रशिक्षण { $number } इस्तेमाल नहीं होता।
 retrain-cancelled = प्रशिक्षण { $number } रद्द किया गया।
 retrain-failed = प्रशिक्षण { $number } विफल रहा: { $reason }
+retrain-not-used = प्रशिक्षण { $number } अभी इस्तेमाल नहीं हो रहा: { $reason }
+retrain-memory = इसे { $limit } GB से ज़्यादा मेमोरी चाहिए थी और इसे रोक दिया गया, ताकि मैं जवाब देता रहूँ। मालिक ज़्यादा की अनुमति दे सकता है (RETRAIN_MEMORY_GB)।
+retrain-no-room = { $reason } या RETRAIN_HOURS तय करें: उस समय में ज़रूरत होने पर मैं जवाब देना रोक दूँगा और उससे खाली हुई मेमोरी में सीखूँगा।
+retrain-curve = प्रशिक्षण { $number }: सीखते समय का लॉस (नीला) और अलग रखे गए उदाहरणों पर लॉस (नारंगी)। कम बेहतर है।
 measure-held-out = अलग रखे गए पर लॉस
 measure-shapes = आकृतियों के सवाल
 measure-drawings = सही पहचाने गए चित्र
@@ -141,8 +189,42 @@ measure-chat = बिना तस्वीर की बातचीत मे�
 adapters = **अडैप्टर** (← अभी जवाब देता है):
 adapters-none = मॉडल सर्वर कोई अडैप्टर नहीं जानता।
 adapter-used = अगले संदेश से मैं { $name } के साथ जवाब देता हूँ। /adapters back इसे वापस लेता है।
+adapter-used-elsewhere = अगले संदेश से मैं हर उस जगह { $name } के साथ जवाब देता हूँ जहाँ अपना अडैप्टर नहीं चुना गया है। यहाँ { $own } ही जवाब देता रहेगा; /adapters here default इसे ख़त्म करता है।
 adapter-unknown = { $name } नाम का अडैप्टर नहीं है: ये हैं { $names }।
 adapter-no-way-back = { $name } से पहले का कोई अडैप्टर मैं नहीं जानता।
+adapter-used-here = अगले संदेश से यहाँ { $name } जवाब देता है। /adapters back इसे वापस लेता है।
+adapter-used-everybodys = अगले संदेश से यहाँ सबका अडैप्टर जवाब देता है: { $name }।
+adapter-tried = अगले संदेश से { $name } { $where ->
+    [here] यहाँ की {""}
+   *[everywhere] {""}
+}{ $percent } % बातचीतों में जवाब देता है। /adapters दिखाता है कि वह कितना पसंद आता है, /adapters back इसे ख़त्म करता है।
+adapter-trial-ended = { $tried } अब आज़माया नहीं जा रहा; { $name } जवाब देता है।
+adapter-try-how = नाम के बाद लिखें कि कितनी बातचीतें इसे आज़माएँ, 1 से { $most } %।
+adapter-answers-already = { $name } पहले से जवाब देता है।
+adapters-origin = { $parent ->
+    [none] मूल मॉडल
+   *[other] { $parent }
+} से, { $date }
+adapters-everywhere = हर जगह
+adapters-here = यहाँ
+adapters-counted = 👍 👎: { $where ->
+    [here] यहाँ गिने गए
+   *[everywhere] हर जगह गिने गए
+}।
+adapters-trial = **परख में** { $since } से: { $name } { $where ->
+    [here] यहाँ की
+   *[everywhere] जिनमें किसी समुदाय का अपना अडैप्टर जवाब नहीं देता, उन
+} { $percent } % बातचीतों में जवाब देता है।
+adapters-since = तब से:
+compare-asking = मैं { $first } और { $second } से { $questions ->
+    [one] वही एक सवाल
+   *[other] वही { $questions } सवाल
+} पूछ रहा हूँ।
+compare-head = { $first } और { $second }, एक जैसे सवाल:
+compare-wanted = चाहिए था
+compare-nothing = यहाँ ऐसा कोई सवाल नहीं है जो मैं दोनों से पूछ सकूँ: /teach से मुझे एक सवाल उसके जवाब के साथ सिखाएँ, और उससे प्रशिक्षण की अनुमति दें।
+compare-busy = मैं पहले से दो अडैप्टरों की तुलना कर रहा हूँ। उनके जवाब आने तक रुकें।
+retrain-thumbs = { $name } लोगों को कैसा लगता है: 👍 { $up } 👎 { $down }
 forget-adapters = इन अडैप्टरों ने आपकी किसी चीज़ से सीखा है और उसे भुला नहीं सकते: { $names }। कोई एडमिन उनका इस्तेमाल बंद कर सकता है।
 privacy = **मैं क्या रखता हूँ**, सिर्फ़ उस व्यक्ति के कंप्यूटर पर जो मुझे चलाता है, और कहीं नहीं: इस प्लेटफ़ॉर्म पर आपका नाम और आईडी, मुझे भेजे गए आपके संदेश, उनकी तस्वीरों, रिकॉर्डिंग और उनके लिखित रूप के साथ, मेरे जवाब, आपकी रेटिंग, बेहतर जवाब और उदाहरण, आपकी सेटिंग।
 
@@ -222,6 +304,7 @@ no-sound = { $name }: इस फ़ाइल में कोई आवाज़
 model-lost = मॉडल जवाब के बीच में रुक गया। कृपया फिर कोशिश करें।
 model-not-running = मॉडल इस समय नहीं चल रहा है। कृपया कुछ मिनट बाद फिर कोशिश करें।
 model-loading = मॉडल अभी लोड हो रहा है। कृपया कुछ मिनट बाद फिर कोशिश करें।
+model-rests = मैं अभी सीख रहा हूँ और इस दौरान जवाब नहीं देता। ज़्यादा से ज़्यादा { $time } तक लौट आऊँगा; कृपया तब फिर पूछें।
 model-failed = मॉडल जवाब नहीं दे सका। कृपया फिर कोशिश करें।
 model-failed-midway = जवाब के बीच में मॉडल में गड़बड़ी हो गई। कृपया फिर कोशिश करें।
 model-refuses-key = मॉडल सर्वर इस बॉट की कुंजी (MODEL_API_KEY) नहीं मान रहा; बॉट के मालिक को उसे ठीक करना होगा।

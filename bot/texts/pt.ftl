@@ -26,8 +26,11 @@ button-retrain-cancel = ■ Cancelar
 button-retrain-blind-a = A
 button-retrain-blind-b = B
 button-retrain-blind-same = Nenhuma diferença
-button-retrain-use = Usar o novo
+button-retrain-here = Usar aqui
+button-retrain-use = Usar em todo lugar
+button-retrain-try = Testar com { $percent } %
 button-retrain-drop = Manter o antigo
+button-retrain-again = ↻ Tentar de novo
 
 ## O que diz um botão clicado
 
@@ -42,6 +45,7 @@ better-question = Qual teria sido uma resposta melhor?
 better-reply = Qual teria sido uma resposta melhor? Escreva-a em resposta a esta mensagem.
 better-kept = Obrigado, vou guardar isso.
 teaching-may-i = O dono deste bot pode me treinar com o que você me ensina, com a pergunta e as imagens de que se trata? Até você dizer que sim, ninguém faz isso. /privacy mostra o que você disse e muda isso.
+teaching-may-i-asker = { $name }, alguém me deu uma resposta melhor para esta sua pergunta. O dono deste bot pode me treinar com ela e com o que você mesmo me ensinar? Até você dizer sim, ninguém faz isso. /privacy mostra o que você disse e muda isso.
 teaching-unused = (Não é usado para treino: você não permitiu. /privacy muda isso.)
 teaching-allowed = Obrigado. O que você me ensina, e as suas perguntas que outros corrigem, pode ser usado para me treinar. /privacy retira isso.
 teaching-forbidden = O que você me ensina não é usado para treino. /privacy muda isso.
@@ -56,10 +60,10 @@ command-transcribe = Pôr por escrito o que é dito em uma gravação
 command-reset = Esquecer o que foi dito aqui até agora
 command-regenerate = Responder de novo à última pergunta
 command-stop = Parar a resposta que está sendo escrita
-command-teach = Ensine-me: uma pergunta e a resposta, com uma imagem se quiser
-command-examples = Para administradores: rever o que me ensinaram
+command-teach = Ensine-me: pergunta e resposta, com imagem se quiser; administradores: import e um arquivo
+command-examples = Para administradores: rever o que me ensinaram; compartilhar com outros chats
 command-retrain = Para administradores: treinar-me com o que me ensinaram aqui
-command-adapters = Quais adaptadores tenho; para administradores: use NOME, ou back
+command-adapters = Quais adaptadores tenho; para administradores: use, here ou try NOME, compare NOME NOME, ou back
 command-settings = Idioma, memória e persona
 command-privacy = O que eu guardo e onde
 command-forget = Apagar tudo o que guardo sobre você
@@ -68,9 +72,9 @@ command-help = O que eu sei fazer
 command-status = Como eu estou
 option-question = Sua pergunta
 option-answer = O que devo responder
-option-example = Um número e uma resposta melhor para esse exemplo
+option-example = Um número e uma resposta melhor para esse exemplo; ou share, ou unshare
 option-note = Uma nota para o registro
-option-adapter = use NOME, ou back
+option-adapter = use NOME, here NOME, try NOME 10, compare NOME NOME, ou back
 option-file = Uma imagem, uma gravação ou um arquivo de texto
 option-language = O idioma que uso em mensagens como esta
 option-memory = De quantas perguntas anteriores eu me lembro
@@ -92,6 +96,7 @@ nothing-to-describe = Não vejo nenhuma imagem. Envie uma com o comando ou respo
 nothing-to-transcribe = Não vejo nenhuma gravação. Envie uma com o comando ou responda a uma com ele.
 nothing-to-ask = Escreva sua pergunta depois do comando, envie um arquivo com ele ou responda a uma mensagem com ele.
 status = O modelo: { $model }. Em andamento ou na espera: { $turns }. Versão { $version }.
+status-rests = Em repouso, porque estou aprendendo; de volta às { $time } no mais tardar
 settings-now = Idioma: { $language }. Memória: { $memory ->
     [one] { $memory } pergunta
    *[other] { $memory } perguntas
@@ -104,9 +109,38 @@ settings-admins = Em um grupo, só os admins podem mudar a memória e a persona.
 taught = Eu guardo isso.
 teach-how = Escreva a pergunta depois do comando e a resposta nas linhas abaixo; uma imagem sua pode vir junto.
 teach-pictures-only = { $name }: só imagens podem fazer parte de um exemplo.
+import-how = Envie um único arquivo com /teach import: conversas no formato do LLaVA como .json ou .jsonl, ou um .zip com esse arquivo e suas imagens.
+import-done = **Importação:** { $taken } aceitos, { $known } eu já tinha, { $bad } não puderam ser usados.
+import-left = Ainda restam { $left }: aceito { $limit } de uma vez. Envie o mesmo arquivo de novo para continuar.
+import-record = Registro { NUMBER($number, useGrouping: 0) }: { $reason }
+import-list = Todos os registros que não puderam ser usados, com o motivo.
+import-list-private = Não consegui enviar a lista inteira em particular. Escreva para mim uma vez numa conversa privada e envie o arquivo aqui de novo.
+import-unknown = { $name }: posso importar .json, .jsonl e .zip.
+import-broken = { $name }: isto não é JSON válido (linha { $line }, coluna { $column }).
+import-not-json = { $name }: isto não é uma lista de registros em JSON.
+import-nothing = { $name }: não há registros nele.
+import-too-many = { $name }: tem mais de { NUMBER($limit) } registros. Envie-os em partes, por favor.
+import-archive-damaged = { $name }: está danificado, tem senha ou está compactado de um modo que não conheço.
+import-archive-files = { $name }: o arquivo compactado deveria ter um único .json ou .jsonl, e tem { $count }.
+import-archive-too-much = { $name }: é demais para um arquivo só; consigo descompactar { NUMBER($members) } arquivos com { $limit } MB no total.
+import-why-json = a linha não é JSON válido (coluna { $column })
+import-why-form = não é uma conversa no formato do LLaVA
+import-why-question = não há uma pergunta no começo
+import-why-answer = a resposta falta ou está vazia
+import-why-long = a pergunta ou a resposta tem { NUMBER($length) } caracteres; consigo aprender { NUMBER($limit) }
+import-why-marks = `<image>` aparece { $marks }×, e o registro nomeia { $pictures }× uma imagem
+import-why-pictures = tem { $count } imagens; um exemplo pode ter { $limit }
+import-why-missing = não há imagem { $name } no arquivo compactado
+import-why-outside = a imagem { $name } está fora do arquivo compactado
 teaching-is-allowed = Você permite que me treinem com o que me ensina.
 teaching-is-forbidden = Não me treinam com nada seu: você não permitiu.
 examples-count = **O que me ensinaram aqui:** { $usable } para aprender ({ $new } ainda não vistos), { $waiting } de pessoas que ainda não disseram sim.
+examples-shared = Desde { $since } meus outros servidores e chats também aprendem com eles: { $name } os compartilhou.
+examples-of-others = Aqui /retrain também aprende com { $count } de outros servidores e chats que compartilham os seus.
+examples-share-done = A partir de agora /retrain também aprende nos meus outros servidores e chats com o que me ensinaram aqui, se cada pessoa permite que me treinem com isso. Lá isso não é mostrado.
+examples-share-how-ended = /examples unshare encerra isso.
+examples-share-ended = O que me ensinaram aqui volta a ser só para aqui. Os adaptadores que aprenderam com isso nesse meio-tempo ficam com o que aprenderam.
+examples-share-not = O que me ensinaram aqui não é compartilhado.
 example-reworded = O exemplo { $number } tem agora essa resposta e fica mantido.
 example-gone = Não há aqui um exemplo { $number } que possa ser usado.
 example-from = **{ $number }**, de { $name }{ $pictures ->
@@ -115,28 +149,45 @@ example-from = **{ $number }**, de { $name }{ $pictures ->
    *[other] , com { $pictures } imagens
 }:
 retrain-nothing = Não há nada para aprender aqui: ninguém me ensinou algo com que eu possa ser treinado. /examples conta isso.
+retrain-too-few = Para aprender há aqui { $examples ->
+    [one] um exemplo
+   *[other] { $examples } exemplos
+}. Preciso de pelo menos { $least }: faltam { $missing }; a mesma pergunta sobre as mesmas imagens conta uma vez.
 retrain-not-here = Nada pode ser treinado aqui.
-retrain-queued = **Treino { $number }**: { $examples } exemplos. Outro está em andamento; este é o próximo.
-retrain-preparing = **Treino { $number }**: { $examples } exemplos. Estou preparando-os.
+retrain-queued = **Treino { $number }**: { $examples } exemplos. Outro está em andamento; este é o próximo. { $others ->
+    [0] {""}
+    [one] Um deles é compartilhado por outro servidor ou chat.
+   *[other] { $others } deles são compartilhados por outros servidores ou chats.
+}
+retrain-preparing = **Treino { $number }**: { $examples } exemplos. Estou preparando-os. { $others ->
+    [0] {""}
+    [one] Um deles é compartilhado por outro servidor ou chat.
+   *[other] { $others } deles são compartilhados por outros servidores ou chats.
+}
+retrain-waiting = **Treino { $number }** espera suas horas: elas começam às { $time }.
 retrain-progress = **Treino { $number }** { $bar } { $percent } %, perda { $loss }{ $minutes ->
     [-1] {""}
    *[other] , faltam cerca de { $minutes } min
 }
 retrain-judging = **Treino { $number }**: treinado. Estou comparando com o que está em uso.
 retrain-not-offered = **Treino { $number }** terminou, e eu não o ofereço: o que está marcado com ✗ piorou mais do que pode.
-retrain-blind = **Treino { $number }** terminou e é melhor em tudo o que se mede. De quais respostas você gosta mais? Um lado é o novo; as perguntas foram separadas antes.
+retrain-blind = **Treino { $number }** terminou: aprendeu e não esqueceu mais do que pode. De quais respostas você gosta mais? Um lado é o novo; as perguntas foram separadas antes.
 retrain-revealed = { $new } é o novo; { $liked ->
     [new] você gostou mais dele.
     [old] você gostou mais do antigo.
    *[same] você não viu diferença.
 } Medido antes → agora:
-retrain-better = **Treino { $number }** terminou e é melhor em tudo o que se mede. Medido antes → agora:
+retrain-better = **Treino { $number }** terminou: aprendeu e não esqueceu mais do que pode. Medido antes → agora:
 retrain-no-start = Nenhum adaptador responde agora, e o treino parte de um: escolha um com /adapters use.
 retrain-withdrawn = O treino { $number } foi encerrado: alguém retirou a permissão de me treinar com o que ensinou.
 retrain-decided = Isso já foi decidido.
 retrain-dropped = Respondo como antes. O treino { $number } não é usado.
 retrain-cancelled = O treino { $number } foi cancelado.
 retrain-failed = O treino { $number } falhou: { $reason }
+retrain-not-used = O treino { $number } ainda não é usado: { $reason }
+retrain-memory = Precisou de mais de { $limit } GB de memória e foi parado para que eu possa continuar respondendo. O dono pode permitir mais (RETRAIN_MEMORY_GB).
+retrain-no-room = { $reason } Ou defina RETRAIN_HOURS: nessas horas paro de responder se for preciso e aprendo na memória que assim fica livre.
+retrain-curve = Treino { $number }: a perda no treino (azul) e no que foi reservado (laranja). Menos é melhor.
 measure-held-out = perda no que foi separado
 measure-shapes = perguntas sobre formas
 measure-drawings = desenhos nomeados certo
@@ -144,8 +195,42 @@ measure-chat = perda na conversa sem imagens
 adapters = **Adaptadores** (← responde agora):
 adapters-none = O servidor do modelo não conhece adaptadores.
 adapter-used = A partir da próxima mensagem respondo com { $name }. /adapters back desfaz isso.
+adapter-used-elsewhere = A partir da próxima mensagem respondo com { $name } onde não foi escolhido um adaptador próprio. Aqui { $own } continua respondendo; /adapters here default encerra isso.
 adapter-unknown = Não há adaptador { $name }: há { $names }.
 adapter-no-way-back = Não conheço nenhum adaptador anterior a { $name }.
+adapter-used-here = A partir da próxima mensagem { $name } responde aqui. /adapters back desfaz isso.
+adapter-used-everybodys = A partir da próxima mensagem responde aqui o adaptador de todos: { $name }.
+adapter-tried = A partir da próxima mensagem { $name } responde em { $percent } % das conversas{ $where ->
+    [here] {" "}daqui
+   *[everywhere] {""}
+}. /adapters mostra o quanto agrada, /adapters back encerra o teste.
+adapter-trial-ended = { $tried } não está mais em teste; { $name } responde.
+adapter-try-how = Depois do nome vem a parte das conversas que o testam, de 1 a { $most } %.
+adapter-answers-already = { $name } já responde.
+adapters-origin = a partir { $parent ->
+    [none] do modelo base
+   *[other] de { $parent }
+}, { $date }
+adapters-everywhere = em todo lugar
+adapters-here = aqui
+adapters-counted = 👍 👎: { $where ->
+    [here] contados aqui
+   *[everywhere] contados em todo lugar
+}.
+adapters-trial = **Em teste** desde { $since }: { $name } responde em { $percent } % das conversas { $where ->
+    [here] daqui
+   *[everywhere] em que não responde um adaptador próprio de uma comunidade
+}.
+adapters-since = Desde então:
+compare-asking = Estou fazendo a { $first } e a { $second } { $questions ->
+    [one] a mesma pergunta
+   *[other] as mesmas { $questions } perguntas
+}.
+compare-head = { $first } e { $second }, com as mesmas perguntas:
+compare-wanted = desejado
+compare-nothing = Não há aqui uma pergunta que eu possa fazer aos dois: ensine-me uma com a resposta (/teach) e permita que me treinem com ela.
+compare-busy = Já estou comparando dois adaptadores. Espere até que tenham respondido.
+retrain-thumbs = O que as pessoas acham de { $name }: 👍 { $up } 👎 { $down }
 forget-adapters = Estes adaptadores aprenderam com algo seu e não podem desaprender: { $names }. Um administrador pode deixar de usá-los.
 privacy = **O que eu guardo**, no computador da pessoa que me mantém e em nenhum outro lugar: seu nome e seu ID nesta plataforma, as mensagens que você me envia com suas imagens, gravações e transcrições, minhas respostas, suas avaliações, respostas melhores e exemplos, suas configurações.
 
@@ -252,6 +337,7 @@ no-sound = { $name }: não há som neste arquivo.
 model-lost = O modelo parou no meio da resposta. Por favor, tente de novo.
 model-not-running = O modelo não está rodando no momento. Por favor, tente de novo em alguns minutos.
 model-loading = O modelo ainda está sendo carregado. Por favor, tente de novo em alguns minutos.
+model-rests = Estou aprendendo neste momento e enquanto isso não respondo. Volto às { $time } no mais tardar; pergunte de novo então, por favor.
 model-failed = O modelo não conseguiu responder. Por favor, tente de novo.
 model-failed-midway = O modelo falhou no meio da resposta. Por favor, tente de novo.
 model-refuses-key = O servidor do modelo recusa a chave deste bot (MODEL_API_KEY); quem cuida do bot precisa corrigi-la.

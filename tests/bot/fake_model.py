@@ -75,6 +75,8 @@ class FakeModel:
         self.status: dict[str, Any] = {"status": "ready", "busy": False, "queue": 0, "preset": "fake", "device": "cpu"}
         self.adapter, self.adapters = "", ["none"]
         """Names of the one that answers and of those that there are; without the first, the server knows of none."""
+        self.origins: dict[str, dict[str, Any]] = {}
+        """What the list of models says of an adapter besides its name."""
         self.chats: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.recordings: list[bytes] = []
@@ -142,7 +144,7 @@ class FakeModel:
             model |= {"max_model_len": self.context_length, "image_tokens": self.picture_tokens}
         if not self.adapter:
             return {"object": "list", "data": [model]}
-        others = [model | {"id": f"fake/{name}", "adapter": name} for name in self.adapters]
+        others = [model | {"id": f"fake/{name}", "adapter": name} | self.origins.get(name, {}) for name in self.adapters]
         return {"object": "list", "data": [model | {"adapter": self.adapter}, *others]}
 
     async def _use(self, request: Request) -> dict[str, Any]:
@@ -166,16 +168,24 @@ class FakeModel:
 
     async def _chat(self, request: Request) -> Response:
         self.headers.append(dict(request.headers))
-        self.chats.append(await request.json())
+        asked = await request.json()
+        adapter = asked["model"].partition("/")[2] or self.adapter
+        if adapter and adapter not in [self.adapter, *self.adapters]:
+            return Failure(404, "model_not_found", f"There is no adapter '{adapter}'.").response()
+        if not asked.get("stream"):
+            if self._answers and isinstance(self._answers[0], Failure):
+                return self._answers.popleft().response()  # type: ignore[union-attr]  # as just seen
+            return JSONResponse({"id": "c", "object": "chat.completion", "created": 0, "model": "fake", "choices": []})
+        self.chats.append(asked)
         answer = self._answers.popleft() if self._answers else Answer(("ok",))
         if isinstance(answer, Failure):
             return answer.response()
-        return StreamingResponse(self._stream(answer), media_type="text/event-stream")
+        return StreamingResponse(self._stream(answer, adapter or None), media_type="text/event-stream")
 
-    async def _stream(self, answer: Answer) -> AsyncIterator[str]:
+    async def _stream(self, answer: Answer, adapter: str | None) -> AsyncIterator[str]:
         for position in answer.positions:
             yield self._chunk(jnana={"queue_position": position})
-        yield self._chunk(jnana={"hints": list(answer.hints), "transcripts": []})
+        yield self._chunk(jnana={"hints": list(answer.hints), "transcripts": [], "adapter": adapter})
         try:
             for piece in answer.pieces:
                 yield self._chunk({"content": piece})
@@ -189,7 +199,7 @@ class FakeModel:
         if answer.drop:
             raise ConnectionAbortedError("the worker dies here")
         words = sum(len(piece.split()) for piece in answer.pieces)
-        end = {"preset": "fake", "hints": list(answer.hints), "timings": {"prefill": 0.25, "decode": 0.5}, "transcripts": []}
+        end = {"preset": "fake", "hints": list(answer.hints), "timings": {"prefill": 0.25, "decode": 0.5}, "adapter": adapter}
         yield self._chunk({}, finish=answer.finish)
         yield self._chunk(usage={"prompt_tokens": 7, "completion_tokens": words, "total_tokens": 7 + words}, jnana=end)
         yield "data: [DONE]\n\n"

@@ -24,6 +24,7 @@ class FakePlace:
         self.times: list[float] = []
         self.acknowledged = self.typed = 0
         self.files: list[tuple[str, bytes]] = []
+        self.pictures: list[tuple[str, bytes, str]] = []
         self.errors: deque[PlaceError | None] = deque()
         """One for each coming send or edit; None lets it through."""
         self._news = asyncio.Event()
@@ -56,6 +57,9 @@ class FakePlace:
     async def send_file(self, name: str, data: bytes, text: str) -> bool:
         self.files.append((name, data))
         return True
+
+    async def send_picture(self, name: str, data: bytes, text: str) -> None:
+        self.pictures.append((name, data, text))
 
     # --- For tests ---
 

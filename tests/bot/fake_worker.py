@@ -1,4 +1,7 @@
-"""A worker process for the supervisor's tests: `fake_worker.py MODE FOLDER` writes its environment to FOLDER/start-N."""
+"""A worker process for the supervisor's tests: `fake_worker.py MODE FOLDER` writes its environment to FOLDER/start-N.
+
+It answers somebody while there is a file FOLDER/busy.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,8 @@ def say(line: str) -> None:
 if mode == "bad-weights":
     say("weights.bin is damaged: run `jnana models pull`")
     sys.exit(3)
+if mode == "port-lent" and starts == 1:
+    sys.exit(4)
 if mode == "crash" or (mode == "crash-once" and starts == 0):
     say("about to crash")
     sys.exit(1)
@@ -37,7 +42,8 @@ class Health(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if mode == "hang-once" and starts == 0 and (folder / "hang").exists():
             time.sleep(60)
-        body = json.dumps({"status": "ready", "preset": "fake", "device": "cpu"}).encode()
+        busy = (folder / "busy").exists()
+        body = json.dumps({"status": "ready", "preset": "fake", "device": "cpu", "busy": busy}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -6,7 +6,8 @@ from typing import Any
 
 from bot.calling import Heard
 from bot.chat.base import Address, Incoming, IncomingFile, Sender
-from bot.desk import Desk, Pressed, Presser
+from bot.desk import Desk
+from bot.presses import Pressed, Presser
 from bot.store import Store
 from tests.bot.fake_place import FakePlace
 
@@ -47,6 +48,9 @@ class Room:
         await self.desk.command(name, argument, heard, place)
         return place
 
+    def make(self, address: Address, message_id: str) -> FakePlace:
+        """The place of a message, as adapters make it."""
+        return self.places.setdefault(message_id, FakePlace(address))
+
     async def press(self, action: str, sender: Sender = ANN, **how: Any) -> Pressed:
-        make = lambda address, message_id: self.places.setdefault(message_id, FakePlace(address))  # noqa: E731
-        return await self.desk.press(action, Presser(self.address, sender, **how), make)
+        return await self.desk.press(action, Presser(self.address, sender, **how), self.make)

@@ -8,7 +8,8 @@ from typing import Any
 from bot.access import Access
 from bot.calling import Quoted
 from bot.chat.base import Address
-from bot.desk import Desk, Presser
+from bot.desk import Desk
+from bot.presses import Presser
 from bot.settings import Settings
 from bot.store import Store
 from bot.turn import MAX_WAITING, Turns

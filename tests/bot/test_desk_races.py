@@ -10,7 +10,8 @@ import pytest
 from bot.access import Access
 from bot.chat.base import IncomingFile
 from bot.chat.place import Button
-from bot.desk import Desk, Presser
+from bot.desk import Desk
+from bot.presses import Presser
 from bot.settings import Settings
 from bot.turn import Turns
 from tests.bot.fake_model import FakeModel

@@ -3,143 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bot.calling import Quoted
-from bot.chat.base import Address, Sender
+from bot.chat.base import Address
 from bot.chat.place import Refused
-from bot.desk import Desk, Presser
-from bot.personas import load_personas
-from bot.privacy import Privacy
-from bot.retraining import Retrainings, TrainerError, shown
-from bot.retraining.trainer import Compared, Heard, Measured, Progress, Verdict
+from bot.desk import Desk
+from bot.presses import Presser
+from bot.retraining import words
+from bot.retraining.retrainings import EVERY
+from bot.retraining.trainer import Compared, Progress, Verdict
 from bot.settings import Settings
 from bot.store import Store
+from bot.store.records import StoredRun
 from bot.turn import Turns
 from bot.worker import ModelClient
 from tests.bot.fake_model import FakeModel
 from tests.bot.fake_place import FakePlace
-from tests.bot.room import ANN, BOB, ROOM, Room
-from tests.bot.samples import encoded, photo
-from tests.bot.sending import file
-
-BOSS = Sender("9", "Boss", "en")
-PICTURE = encoded(photo(), "JPEG")
-BETTER = Verdict(
-    True,
-    (Measured("what was taught and held out", 2.5, 0.5, True, False), Measured("shapes", 0.9, 0.91, False, False)),
-    (Compared("example-1", "Whose badge?", "A cat.", "The rowing club's."),),
+from tests.bot.retraining import (
+    BOSS,
+    WORSE,
+    FakeTrainer,
+    begun,
+    desk,
+    desk_of,
+    press,
+    settings,
+    teach,
+    trainer,
 )
-WORSE = Verdict(False, (Measured("drawings", 0.4, 0.1, False, True),), ())
+from tests.bot.room import ANN, BOB, ROOM, Room
 
-
-class FakeTrainer:
-    """Trains when it is let."""
-
-    def __init__(self, model: FakeModel) -> None:
-        self._model = model
-        self.go = asyncio.Event()
-        self.running: list[Path] = []
-        self.starts: list[str] = []
-        self.most_at_once = self._at_once = 0
-        self.lessons: list[list[dict[str, Any]]] = []
-        self.verdict: Verdict | str = BETTER
-        self.heard: Heard | None = None
-
-    async def retrain(self, lessons: Path, folder: Path, start: str, heard: Heard) -> Verdict:
-        self.starts.append(start)
-        self.lessons.append([json.loads(line) for line in (lessons / "examples.jsonl").read_text().splitlines()])
-        self.running.append(folder)
-        self.heard = heard
-        self._at_once += 1
-        self.most_at_once = max(self.most_at_once, self._at_once)
-        try:
-            await self.go.wait()
-        finally:
-            self._at_once -= 1
-        if isinstance(self.verdict, str):
-            raise TrainerError(self.verdict)
-        (folder / "data").mkdir(parents=True)
-        (folder / "data" / "train.jsonl").write_text("people's words")
-        (folder / "artefact").mkdir()
-        write(self.verdict, folder)
-        return self.verdict
-
-    async def install(self, artefact: Path) -> str:
-        name = artefact.parent.name
-        if name not in self._model.adapters:
-            self._model.adapters.append(name)
-        return name
-
-
-def write(verdict: Verdict, folder: Path) -> None:
-    said = {
-        "offered": verdict.offered,
-        "reasons": [],
-        "measures": [{key: getattr(one, key) for key in Measured.__slots__} for one in verdict.measures],
-        "answers": [{key: getattr(one, key) for key in Compared.__slots__} for one in verdict.answers],
-    }
-    (folder / "verdict.json").write_text(json.dumps(said))
-
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"admins": ("discord:person:9",)})
-
-
-@pytest.fixture
-def trainer(model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> FakeTrainer:
-    monkeypatch.setattr(shown, "EDIT_EVERY", 0.02)
-    model.adapter = "first"
-    model.adapters.append("first")
-    return FakeTrainer(model)
-
-
-def desk_of(turns: Turns, store: Store, settings: Settings, trainer: Any, client: ModelClient) -> Desk:
-    made = Retrainings(store, settings, trainer, client)
-    privacy = Privacy([made, store], settings.attachments)
-    return Desk(turns, store, privacy, load_personas(), lambda: "fake, ready", "1.0", made)
-
-
-@pytest.fixture
-async def desk(
-    turns: Turns, store: Store, settings: Settings, trainer: FakeTrainer, client: ModelClient
-) -> AsyncIterator[Desk]:
-    desk = desk_of(turns, store, settings, trainer, client)
-    yield desk
-    await desk.training().close()
-    await turns.drain(0)
-    await desk.close(5)
-
-
-async def teach(room: Room, count: int = 3, sender: Sender = ANN) -> None:
-    await room.press(f"teaching-yes:{sender.platform_id}", sender)
-    for number in range(count):
-        await room.command(f"teach Whose badge is {number}?\nThe club {number}.", sender, file("badge.jpg", PICTURE))
-
-
-async def press(room: Room, place: FakePlace, verb: str, sender: Sender = BOSS) -> str:
-    """What the message says afterwards, or what the person is told."""
-    pressed = await room.press(place.press(verb), sender)
-    if pressed.instead is None:
-        return pressed.toast
-    await place.edit(list(place.shown)[-1], pressed.instead.words, pressed.instead.buttons)
-    return pressed.instead.words
-
-
-async def begun(room: Room, trainer: FakeTrainer, note: str = "") -> FakePlace:
-    before = len(trainer.running)
-    place = await room.command(f"retrain {note}", BOSS)
-    async with asyncio.timeout(10):
-        while len(trainer.running) == before:  # noqa: ASYNC110  # it happens in a task of the desk
-            await asyncio.sleep(0.01)
-    return place
+__all__ = ["desk", "settings", "trainer"]  # fixtures
 
 
 async def test_from_the_command_to_the_new_adapter_and_back(room: Room, trainer: FakeTrainer, model: FakeModel) -> None:
@@ -179,6 +76,7 @@ async def test_the_blind_sides_tell_the_truth(room: Room, trainer: FakeTrainer) 
     place = await begun(room, trainer)
     trainer.go.set()
     await place.until(lambda place: len(place.texts) == 2)
+    assert "> Whose badge?\n**wanted:** Of the rowing club.\n**A:** " in place.texts[1]
     new = "A" if "**A:** The rowing club's." in place.texts[1] else "B"
     assert f"{new} is the new one; you liked it more." in await press(room, place, f"retrain-blind-{new.lower()}")
 
@@ -224,7 +122,7 @@ async def test_one_at_a_time_and_a_cancelled_one_ends(room: Room, trainer: FakeT
 async def test_only_the_bots_own_admins_decide(room: Room, trainer: FakeTrainer) -> None:
     await teach(room)
     for line in ("retrain", "adapters use first", "adapters back"):
-        assert "Only the admins of this bot" in (await room.command(line, ANN, chat_admin=True)).texts[0]
+        assert "Only the admins of this bot" in (await room.command(line, ANN, community_admin=True)).texts[0]
     place = await begun(room, trainer)
     assert "Only the admins of this bot" in await press(room, place, "retrain-cancel", ANN)
     trainer.go.set()
@@ -236,6 +134,34 @@ async def test_nothing_allowed_nothing_trained(room: Room, trainer: FakeTrainer)
     await room.command("teach Q?\nA.", ANN)
     assert "nothing to learn from here" in (await room.command("retrain", BOSS)).texts[0]
     assert trainer.running == []
+
+
+def test_the_blind_comparison_says_what_was_wanted_in_the_language_of_the_run_as_far_as_a_message_holds() -> None:
+    run = StoredRun(1, "retrained-1", "first", "judged", "c", ROOM, "", "Boss", "", "de", (1,))
+    long = Verdict(
+        True, (), tuple(Compared(f"example-{at}", "Q? " * 100, "W. " * 100, "A. " * 100, "B. " * 100) for at in range(3))
+    )
+    place = FakePlace(ROOM, limit=2000)
+    shown = words.verdict(run, long, place).words
+    assert shown.count("**gewünscht:** W. W.") == 2  # a third one is too much for it
+    assert len(shown) <= place.limit
+    assert words.verdict(run, long, FakePlace(ROOM, limit=4000)).words.count("**gewünscht:**") == 3
+
+
+async def test_too_few_are_refused_at_once(
+    room: Room, trainer: FakeTrainer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while another one trains. Doubles count once."""
+    monkeypatch.setattr("bot.retraining.retrainings.LEAST", 5)
+    await teach(room, 3)
+    await teach(room, 3)  # the same questions about the same picture
+    said = (await room.command("retrain", BOSS)).texts[0]
+    assert "To learn from here: 3 examples. I need at least 5, 2 more" in said
+    german = await room.command("retrain", replace(BOSS, language="de"))
+    assert "hier 3 Beispiele. Ich brauche mindestens 5, also noch 2" in german.texts[0]
+    assert (trainer.running, await store.runs(EVERY)) == ([], [])
+    await teach(room, 5)
+    await begun(room, trainer)
 
 
 async def test_a_restart_goes_on_and_tells(
@@ -266,14 +192,13 @@ async def test_forget_clears_what_was_written_out_and_names_the_adapters(
     await press(room, place, "retrain-blind-same")
     await press(room, place, "retrain-use")
     folder = trainer.running[0]
-    assert (folder / "data" / "train.jsonl").exists()
     assert (await store.export("discord", ANN.platform_id)) | (await room.desk.training().export("discord", "1")) != {}
     assert await room.desk.training().export("discord", "1") == {"adapters": [folder.name]}
     assert await room.desk.training().export("discord", BOB.platform_id) == {}
     said = (await room.press(f"forget:{ANN.platform_id}", ANN)).instead
     assert said is not None
     assert f"learnt from something of yours, and cannot unlearn it: {folder.name}" in said.words
-    assert [path.name for path in folder.iterdir()] == ["artefact"]
+    assert list(folder.iterdir()) == []
 
 
 async def test_forget_ends_a_run_that_learns_from_them(room: Room, trainer: FakeTrainer, store: Store) -> None:
@@ -299,12 +224,35 @@ async def test_a_queued_run_learns_only_what_is_still_allowed(room: Room, traine
     await begun(room, trainer)
     await room.command("retrain", BOSS)
     dropped = (await store.usable(trainer_community(room)))[0].example_id
-    await room.press(f"example-drop:{dropped}", ANN, chat_admin=True)
+    await room.press(f"example-drop:{dropped}", ANN, community_admin=True)
     trainer.go.set()
     async with asyncio.timeout(10):
         while len(trainer.lessons) < 2:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert [len(lessons) for lessons in trainer.lessons] == [3, 2]
+
+
+async def test_a_queued_run_that_is_left_with_too_few_says_so_in_the_language_it_was_asked_in(
+    room: Room, trainer: FakeTrainer, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await teach(room, 3)
+    await begun(room, trainer)
+    monkeypatch.setattr("bot.retraining.retrainings.LEAST", 3)
+    place = await room.command("retrain", replace(BOSS, language="de"))
+    dropped = (await store.usable(trainer_community(room)))[0].example_id
+    await room.press(f"example-drop:{dropped}", ANN, community_admin=True)
+    trainer.go.set()
+    await place.until(lambda place: "Training 2" in place.texts[-1] and "2 Beispiele" in place.texts[-1])
+    assert len(trainer.lessons) == 1
+
+
+async def test_the_note_that_it_was_asked_for_with_stands_below(room: Room, trainer: FakeTrainer) -> None:
+    await teach(room)
+    place = await begun(room, trainer, note="the clubs")
+    assert place.texts[0].splitlines()[1] == "“the clubs”"
+    trainer.go.set()
+    await place.until(lambda place: len(place.texts) == 2)
+    assert "“the clubs”" in place.texts[1]
 
 
 def trainer_community(room: Room) -> str:
@@ -326,8 +274,11 @@ async def test_a_verdict_that_could_not_be_told_is_told_later(room: Room, traine
     assert trainer.running == [trainer.running[0]]
 
 
-async def test_questions_of_other_channels_are_not_shown(room: Room, trainer: FakeTrainer, desk: Desk, store: Store) -> None:
-    private = Room(desk, store, Address("discord", "777"))
+@pytest.mark.parametrize("elsewhere", [Address("discord", "777"), Address("discord", ROOM.chat_id, "55")])
+async def test_questions_of_other_channels_and_of_threads_are_not_shown(
+    room: Room, trainer: FakeTrainer, desk: Desk, store: Store, elsewhere: Address
+) -> None:
+    private = Room(desk, store, elsewhere)
     place = await private.answered("A secret question?", ANN)
     await private.press(place.press("bad"), ANN, server_id="5")
     await desk.better(1, Presser(private.address, ANN, server_id="5"), "A secret answer.")
@@ -338,7 +289,7 @@ async def test_questions_of_other_channels_are_not_shown(room: Room, trainer: Fa
     trainer.go.set()
     await shown_at.until(lambda place: len(place.texts) == 2)
     assert "Whose badge?" not in shown_at.texts[1]
-    assert shown_at.actions == ["retrain-use", "retrain-drop"]
+    assert shown_at.actions == ["retrain-here", "retrain-use", "retrain-try", "retrain-drop"]
 
 
 async def test_what_somebody_else_said_is_no_lesson(room: Room, store: Store) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
@@ -210,6 +211,20 @@ async def test_migrations_make_what_the_tables_say(settings: Settings) -> None:
         difference = compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata)
     engine.dispose()
     assert difference == []
+
+
+async def test_communities_go_back_a_revision_and_come_again(store: Store, settings: Settings) -> None:
+    await answered(store)
+    await store.close()
+    engine = open_engine(settings.database)
+    with engine.begin() as connection:
+        command.downgrade(migrate.alembic_config(connection), "c47a9e1f5d02")
+        assert "adapter" not in {row[1] for row in connection.execute(text("PRAGMA table_info(answers)"))}
+    engine.dispose()
+    migrate.upgrade(settings.database, settings.backups)
+    reopened = await Store.open(settings.database, settings.attachments)
+    assert [view.answer for view in await reopened.turns(HERE)] == ["Because."]
+    await reopened.close()
 
 
 async def test_upgrade_makes_a_database_and_does_nothing_the_second_time(tmp_path: Path) -> None:

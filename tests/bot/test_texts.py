@@ -33,6 +33,7 @@ LONGEST = {
     "stopping": 200,
     "already-ended": 200,
     "nothing-to-rate": 200,
+    "model-rests": 200,
 }
 """Characters of a text, by how its key begins."""
 

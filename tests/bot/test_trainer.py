@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bot.retraining import ProcessTrainer, TrainerError
-from bot.retraining.trainer import Progress, progress_of
+from bot.retraining import NoRoom, ProcessTrainer, TrainerError
+from bot.retraining.trainer import NO_ROOM, Progress, progress_of
 from bot.settings import Settings
-from tests.bot.test_retraining import WORSE, write
+from tests.bot.retraining import WORSE, write
 
 
 def program(tmp_path: Path, body: str) -> tuple[str, str]:
@@ -45,6 +45,14 @@ async def test_a_trainer_that_judges_worse_is_no_failure(settings: Settings, tmp
     write(WORSE, tmp_path)
     trainer = ProcessTrainer(settings, train=program(tmp_path, "sys.exit(1)"))
     assert await trainer.retrain(tmp_path, tmp_path, "first", lambda progress: None) == WORSE
+
+
+async def test_a_trainer_without_room_is_told_apart(settings: Settings, tmp_path: Path) -> None:
+    """By its exit code: it is not tried again, and whoever can make room hears it."""
+    body = f"print('9 GB are needed.', file=sys.stderr); sys.exit({NO_ROOM})"
+    trainer = ProcessTrainer(settings, train=program(tmp_path, body))
+    with pytest.raises(NoRoom, match=r"^9 GB are needed\.$"):
+        await trainer.retrain(tmp_path, tmp_path / "run", "first", lambda progress: None)
 
 
 async def test_a_cancelled_trainer_is_interrupted_and_gone(settings: Settings, tmp_path: Path) -> None:

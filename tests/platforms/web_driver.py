@@ -48,7 +48,7 @@ class OnWeb:
             upload = {"files": (file.name, file.data, file.mime)}
             paths += (await self.client.post("/gradio_api/upload", files=upload)).json()
         self.messages = []
-        [problem] = await self._done("send", [{"text": text, "files": paths}, self.conversation])
+        problem, _ = await self._done("send", [{"text": text, "files": paths}, self.conversation])
         assert not problem, problem
 
     async def shows(self, words: str = "", *, ended: bool = True) -> str:

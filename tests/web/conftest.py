@@ -14,6 +14,10 @@ from playwright.async_api import Browser
 
 from bot.chat.web import Status, WebPage
 from bot.chat.web.page import ASSETS
+from bot.desk import Desk
+from bot.personas import load_personas
+from bot.privacy import Privacy
+from bot.retraining import Retrainings
 from bot.settings import Settings
 from bot.store import Store
 from bot.turn import Turns
@@ -23,13 +27,27 @@ from tests.web.browser import Visitor, chromium, open_page
 __all__ = ["client", "empty_database", "model", "settings", "store", "turns"]  # fixtures, shared with tests/bot
 
 
-def web_page(turns: Turns, store: Store, settings: Settings, *, port: int = 0, password: str = "") -> WebPage:
+def web_desk(turns: Turns, store: Store, settings: Settings, retrainings: Retrainings | None = None) -> Desk:
+    privacy = Privacy([*([retrainings] if retrainings else []), store], settings.attachments)
+    return Desk(turns, store, privacy, load_personas(), lambda: "fake, ready", "1.0", retrainings)
+
+
+def web_page(
+    turns: Turns,
+    store: Store,
+    settings: Settings,
+    *,
+    port: int = 0,
+    password: str = "",
+    owner_password: str = "",
+    desk: Desk | None = None,
+) -> WebPage:
     return WebPage(
-        turns,
-        store,
+        desk or web_desk(turns, store, settings),
         host="127.0.0.1",
         port=port,
         password=password,
+        owner_password=owner_password,
         home=settings.jnana_home,
         status=lambda: Status("Ready: fake", ready=True),
     )

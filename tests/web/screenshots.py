@@ -32,10 +32,10 @@ async def take(url: str, folder: Path) -> None:
             await asyncio.sleep(1)  # scrolling and fading come to rest
             path = folder / f"web-{name}.png"
             await visitor.page.screenshot(path=path)
-            await asyncio.to_thread(_shrink, path)
+            await asyncio.to_thread(shrink, path)
 
 
-def _shrink(path: Path) -> None:
+def shrink(path: Path) -> None:
     with Image.open(path) as picture:
         picture.convert("RGB").quantize(COLOURS).save(path, optimize=True)
 

@@ -147,7 +147,7 @@ window.jnana = (() => {
   }
 
   document.addEventListener("click", (event) => {
-    if (event.target.closest?.("#jn-new, #jn-list a, .jn-examples button, #jn-chat [aria-label='Answer again']")) {
+    if (event.target.closest?.("#jn-new, #jn-list a, .jn-examples button, #jn-chat button, #jn-taught button")) {
       setTimeout(sync, ANSWER_MS);
     }
   });

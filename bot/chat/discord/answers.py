@@ -90,6 +90,15 @@ class AnswerPlace(ChannelPlace):
         self._answered = True
         return True
 
+    async def send_picture(self, name: str, data: bytes, text: str) -> None:
+        if not self._open or (self._expired and not self._private):
+            await super().send_picture(name, data, text)
+            return
+        self._check_not_expired()
+        shown = discord.File(io.BytesIO(data), name)
+        async with plain_errors():
+            await self._interaction.followup.send(render(text, LIMIT), file=shown, ephemeral=self._private, wait=True)
+
     @property
     def _expired(self) -> bool:
         return time.monotonic() > self._until

@@ -23,6 +23,7 @@ from bot.chat.discord.place import ChannelPlace
 from bot.chat.discord.presses import Presses
 from bot.desk import Desk
 from bot.errors import StartError
+from bot.reactions import react
 from bot.settings import Settings
 
 LONGEST_FLOOD = 30.0
@@ -88,7 +89,14 @@ class Discord:
 
     def options(self) -> dict[str, Any]:
         return {
-            "intents": discord.Intents(guilds=True, guild_messages=True, dm_messages=True, message_content=True),
+            "intents": discord.Intents(
+                guilds=True,
+                guild_messages=True,
+                dm_messages=True,
+                message_content=True,
+                guild_reactions=True,
+                dm_reactions=True,
+            ),
             "allowed_mentions": discord.AllowedMentions.none(),
             "max_messages": None,
             "max_ratelimit_timeout": LONGEST_FLOOD,
@@ -117,6 +125,8 @@ class Events:
             self.on_raw_message_edit,
             self.on_raw_message_delete,
             self.on_raw_bulk_message_delete,
+            self.on_raw_reaction_add,
+            self.on_raw_reaction_remove,
             self.on_interaction,
             self.on_guild_remove,
             self.on_error,
@@ -181,6 +191,19 @@ class Events:
     def _lane(self, channel_id: int) -> asyncio.Lock:
         """First come, first served; forgotten when nobody waits."""
         return self._lanes.setdefault(channel_id, asyncio.Lock())
+
+    # --- Reactions: no form can be opened for one, so nobody is asked for a better answer; the button asks ---
+
+    async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
+        await self._reacted(payload)
+
+    async def on_raw_reaction_remove(self, payload: discord.RawReactionActionEvent) -> None:
+        await self._reacted(payload)
+
+    async def _reacted(self, payload: discord.RawReactionActionEvent) -> None:
+        async with self._lane(payload.channel_id):
+            if (reacted := self.hearing.reaction(payload)) is not None:
+                await react(self._desk, reacted)
 
     # --- Buttons and forms; commands go to their tree ---
 

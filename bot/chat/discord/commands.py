@@ -132,9 +132,12 @@ class Commands:
             await run(name, interaction, question or "", files=(attached(file),) if file else ())
 
         async def with_answer(
-            interaction: discord.Interaction[Any], question: str, answer: str, file: discord.Attachment | None = None
+            interaction: discord.Interaction[Any],
+            question: str,
+            answer: str | None = None,
+            file: discord.Attachment | None = None,
         ) -> None:
-            lesson = f"{' '.join(question.split())}\n{answer}"
+            lesson = f"{' '.join(question.split())}\n{answer or ''}"
             await run(name, interaction, lesson, files=(attached(file),) if file else ())
 
         if command.takes_answer:

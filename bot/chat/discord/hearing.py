@@ -11,7 +11,8 @@ import structlog
 
 from bot.calling import Heard, Quoted
 from bot.chat.base import Address, Incoming, IncomingFile, Sender
-from bot.desk import Presser
+from bot.presses import Presser
+from bot.reactions import Reacted
 
 PLATFORM = "discord"
 
@@ -61,6 +62,7 @@ class Hearing:
             our_place=self._is_ours(channel),
             from_machine=message.author.bot or message.webhook_id is not None or message.type not in SPOKEN,
             chat_admin=_manages(message.author, channel),
+            community_admin=isinstance(message.author, discord.Member) and message.author.guild_permissions.manage_guild,
             quoted=await self._replied_to(message),
         )
 
@@ -77,7 +79,30 @@ class Hearing:
             group=interaction.guild_id is not None,
             server_id=presser.server_id,
         )
-        return Heard(incoming, command=True, chat_admin=presser.chat_admin, quoted=quoted)
+        return Heard(
+            incoming, command=True, chat_admin=presser.chat_admin, community_admin=presser.community_admin, quoted=quoted
+        )
+
+    def reaction(self, payload: discord.RawReactionActionEvent) -> Reacted | None:
+        """None: a machine's. Who takes one back, or reacts in a private chat, comes as an id alone."""
+        person = payload.member or self._client.get_user(payload.user_id)
+        if payload.user_id == self.me or (person is not None and person.bot):
+            return None
+        guild = payload.member.guild if payload.member is not None else None
+        sender = Sender(str(payload.user_id), "") if person is None else _sender(person, _server_language(guild))
+        emoji = (payload.emoji.name,) if payload.emoji.is_unicode_emoji() else ()
+        added = payload.event_type == "REACTION_ADD"
+        channel = str(payload.channel_id)  # a thread's own id, and nothing of its parent
+        return Reacted(
+            PLATFORM,
+            channel,
+            str(payload.message_id),
+            sender,
+            before=() if added else emoji,
+            after=emoji if added else (),
+            thread_id=channel,
+            server_id=str(payload.guild_id or ""),
+        )
 
     def quote(self, message: discord.Message) -> Quoted:
         return Quoted(self.text(message)[0], files_of(message), ours=message.author.id == self.me)
@@ -141,8 +166,10 @@ def address_of(channel: Any) -> Address:
 def presser_of(interaction: Interaction) -> Presser:
     channel, rights = interaction.channel, interaction.permissions
     address = Address(PLATFORM, str(interaction.channel_id)) if channel is None else address_of(channel)
-    admin = interaction.guild_id is not None and (rights.administrator or rights.manage_guild or rights.manage_messages)
-    return Presser(address, _sender(interaction.user, str(interaction.locale)), admin, str(interaction.guild_id or ""))
+    server = interaction.guild_id is not None and (rights.administrator or rights.manage_guild)
+    channel_admin = server or (interaction.guild_id is not None and rights.manage_messages)
+    sender = _sender(interaction.user, str(interaction.locale))
+    return Presser(address, sender, channel_admin, server, str(interaction.guild_id or ""))
 
 
 def files_of(message: discord.Message) -> tuple[IncomingFile, ...]:

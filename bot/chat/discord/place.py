@@ -112,6 +112,10 @@ class ChannelPlace:
             return False
         return True
 
+    async def send_picture(self, name: str, data: bytes, text: str) -> None:
+        async with plain_errors():
+            await self._channel.send(render(text, LIMIT), file=discord.File(io.BytesIO(data), name))
+
     # --- Inside ---
 
     async def _sent(self, content: str, view: discord.ui.View | None) -> discord.Message:

@@ -15,7 +15,8 @@ from bot.chat.discord.hearing import Interaction, presser_of
 from bot.chat.discord.place import LIMIT, PREFIX, view_of
 from bot.chat.discord.render import render
 from bot.chat.place import Button, Place
-from bot.desk import Desk, Pressed
+from bot.desk import Desk
+from bot.presses import Pressed
 from bot.teaching import Said
 from bot.texts import say
 
@@ -80,6 +81,7 @@ class Presses:
             return
         said = await self._desk.better(int(turn_id), presser_of(interaction), typed(interaction))
         await tell(interaction, said.words, said.buttons)
+        await self._desk.ask_asker(int(turn_id), presser_of(interaction), self._make_place)
 
 
 async def tell(interaction: Interaction, words: str, buttons: Sequence[Button] = ()) -> None:

@@ -15,7 +15,8 @@ from bot.chat.telegram.hearing import Hearing, address_of
 from bot.chat.telegram.members import Members
 from bot.chat.telegram.place import PLATFORM
 from bot.chat.telegram.pressing import Pressing
-from bot.desk import Desk, Presser
+from bot.desk import Desk
+from bot.presses import Presser
 
 OUT = (ChatMemberStatus.LEFT, ChatMemberStatus.BANNED)
 """Also what a private chat says when its person blocks the bot."""
@@ -46,6 +47,8 @@ class Dispatch:
         elif (query := update.callback_query) is not None:
             chat = query.message.chat.id if query.message else query.from_user.id
             self._lanes.put(("press", chat), lambda: self._pressing.press(query))
+        elif (reaction := update.message_reaction) is not None:
+            self._lanes.put(("press", reaction.chat.id), lambda: self._pressing.react(reaction))
         elif (change := update.my_chat_member) is not None:
             self._lanes.put(Address(PLATFORM, str(change.chat.id)), lambda: self._changed(change))
 
@@ -77,8 +80,12 @@ class Dispatch:
             presser = Presser(incoming.address, incoming.sender)
             said = await self._desk.better(understood.better_for, presser, incoming.text)
             await self._desk.say(place, said.words, said.buttons)
+            await self._desk.ask_asker(
+                understood.better_for, presser, lambda address, message_id: self._place(address, message_id, "")
+            )
         elif understood.command:
-            heard = replace(heard, chat_admin=await self._members.is_admin(incoming.address, incoming.sender))
+            admin = await self._members.is_admin(incoming.address, incoming.sender)
+            heard = replace(heard, chat_admin=admin, community_admin=admin)
             await self._desk.command(understood.command, understood.argument, heard, place)
         else:
             await self._desk.hear(heard, place)

@@ -52,6 +52,9 @@ SHUT = (
 )
 """What Telegram says of a chat, with 400 instead of 403."""
 
+ROW, ROW_AT_MOST = 2, 3
+"""Buttons beside each other where there are many, and at most: on a phone more are cut short."""
+
 T = TypeVar("T")
 Moved = Callable[[str, str], Awaitable[None]]
 """Told the old and the new id of a group that became a supergroup."""
@@ -150,6 +153,19 @@ class TelegramPlace:
             return False
         return True
 
+    async def send_picture(self, name: str, data: bytes, text: str) -> None:
+        await self._rendered(
+            text,
+            lambda shown, mode: self._bot.send_photo(
+                self._chat,
+                data,
+                caption=shown,
+                parse_mode=mode,
+                message_thread_id=thread_of(self._address),
+                filename=name,
+            ),
+        )
+
     # --- Inside ---
 
     @property
@@ -203,8 +219,9 @@ def place_error(error: TelegramError, token: str) -> PlaceError:
 
 
 def keyboard(buttons: Sequence[Button]) -> InlineKeyboardMarkup | None:
-    row = [InlineKeyboardButton(button.label, callback_data=button.action) for button in buttons]
-    return InlineKeyboardMarkup([row]) if row else None
+    made = [InlineKeyboardButton(button.label, callback_data=button.action) for button in buttons]
+    wide = ROW if len(made) > ROW_AT_MOST else ROW_AT_MOST
+    return InlineKeyboardMarkup([made[at : at + wide] for at in range(0, len(made), wide)]) if made else None
 
 
 def is_group(chat_id: str) -> bool:

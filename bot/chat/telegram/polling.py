@@ -23,7 +23,15 @@ CONFLICT_SECONDS, CONFLICT_PAUSE = 90.0, 3.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between polls that fail: doubled every time."""
 
-UPDATES = (UpdateType.MESSAGE, UpdateType.EDITED_MESSAGE, UpdateType.CALLBACK_QUERY, UpdateType.MY_CHAT_MEMBER)
+UPDATES = (
+    UpdateType.MESSAGE,
+    UpdateType.EDITED_MESSAGE,
+    UpdateType.CALLBACK_QUERY,
+    UpdateType.MESSAGE_REACTION,
+    UpdateType.MY_CHAT_MEMBER,
+)
+"""Reactions only come when they are named here, and in groups only to administrators
+(https://core.telegram.org/bots/api#update)."""
 
 log = structlog.get_logger(__name__)
 

@@ -1,12 +1,22 @@
-"""Buttons: what a press means is decided by the desk; here it is asked, and told to the person."""
+"""Buttons and reactions: what they mean is decided by the desk; here it is asked, and told to the person."""
 
 from __future__ import annotations
 
 import contextlib
 import html
+from collections.abc import Sequence
 
 import structlog
-from telegram import Bot, CallbackQuery, ForceReply, Message, ReplyParameters
+from telegram import (
+    Bot,
+    CallbackQuery,
+    ForceReply,
+    Message,
+    MessageReactionUpdated,
+    ReactionType,
+    ReactionTypeEmoji,
+    ReplyParameters,
+)
 from telegram.constants import CallbackQueryLimit, ParseMode
 from telegram.error import BadRequest, TelegramError
 
@@ -15,7 +25,9 @@ from bot.chat.place import PlaceError
 from bot.chat.telegram.hearing import address_of, sender_of
 from bot.chat.telegram.members import Members
 from bot.chat.telegram.place import PLATFORM, is_group, thread_of
-from bot.desk import Desk, MakePlace, Presser
+from bot.desk import Desk
+from bot.presses import MakePlace, Presser
+from bot.reactions import Reacted, react
 from bot.texts import say
 
 TOO_LATE = ("query is too old", "query_id_invalid", "query id is invalid")
@@ -38,7 +50,8 @@ class Pressing:
         # Of messages that are too old to be seen, Telegram tells only the chat.
         address = address_of(message) if isinstance(message, Message) else Address(PLATFORM, str(message.chat.id))
         sender = sender_of(query.from_user)
-        presser = Presser(address, sender, await self._members.is_admin(address, sender))
+        admin = await self._members.is_admin(address, sender)
+        presser = Presser(address, sender, admin, community_admin=admin)
         pressed = await self._desk.press(action, presser, self._make_place)
         if pressed.instead is not None:
             with contextlib.suppress(PlaceError):
@@ -49,6 +62,19 @@ class Pressing:
         await self._answer(query, pressed.instead.words if pressed.instead else pressed.toast)
         if pressed.better is not None:
             await self._ask_for_better(presser, message.message_id, pressed.better)
+
+    async def react(self, change: MessageReactionUpdated) -> None:
+        """Topics are not named. Who reacts as a channel or an anonymous admin is nobody."""
+        user = change.user
+        if user is None or user.is_bot:
+            return
+        before, after = _emoji(change.old_reaction), _emoji(change.new_reaction)
+        sender = sender_of(user)
+        disliked = await react(
+            self._desk, Reacted(PLATFORM, str(change.chat.id), str(change.message_id), sender, before, after)
+        )
+        if disliked is not None:
+            await self._ask_for_better(Presser(disliked.address, sender), change.message_id, disliked.turn_id)
 
     async def _answer(self, query: CallbackQuery, toast: str) -> None:
         try:
@@ -79,3 +105,8 @@ class Pressing:
             )
         except TelegramError as error:
             log.info("not asked for a better answer", error=type(error).__name__)
+
+
+def _emoji(reactions: Sequence[ReactionType]) -> tuple[str, ...]:
+    """Custom and paid ones are nothing that everybody reads alike."""
+    return tuple(one.emoji for one in reactions if isinstance(one, ReactionTypeEmoji))

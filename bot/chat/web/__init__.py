@@ -1,6 +1,6 @@
 """The web page: gradio behind a gate, on the bot's own event loop.
 
-page = WebPage(turns, history, host="127.0.0.1", port=7860, password="", home=home, status=lambda: Status("Ready", True))
+page = WebPage(desk, host="127.0.0.1", port=7860, password="", home=home, status=lambda: Status("Ready", True))
 await page.start()      # accepts visitors from here on; OSError with one sentence when the port is in use
 await page.stop()
 """
@@ -29,10 +29,14 @@ os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 
 import gradio as gr
 
-from bot.chat.base import History, TurnService
+from bot.chat.web.asking import PLATFORM
+from bot.chat.web.board import Board
 from bot.chat.web.gate import Gate
-from bot.chat.web.page import ASSETS, PLATFORM, Page, build, theme
+from bot.chat.web.page import ASSETS, Page, build, theme
+from bot.chat.web.panel import Panel, told_as_json
 from bot.chat.web.uploads import MAX_UPLOAD_BYTES, Uploads, file_response
+from bot.desk import Desk
+from bot.errors import JnanaError
 
 log = structlog.get_logger(__name__)
 
@@ -51,30 +55,32 @@ class WebPage:
 
     Args:
         password: asked for when not empty.
+        owner_password: makes who knows it the page's owner; empty: who opens a page without any password on this machine.
         home: the data folder; uploads on their way pass through tmp/web in it.
         status: asked whenever a page is open, every few seconds; must not block.
     """
 
     def __init__(
         self,
-        turns: TurnService,
-        history: History,
+        desk: Desk,
         *,
         host: str,
         port: int,
         password: str,
+        owner_password: str,
         home: Path,
         status: Callable[[], Status],
     ) -> None:
         self._host = host
         self._port = port
-        self._password = password
-        self._history = history
+        self._passwords = (password, owner_password)
+        self._history = desk.store
+        self._board = Board(desk)
         self._status = status
         os.environ["GRADIO_TEMP_DIR"] = str(home / "tmp" / "gradio")
         uploads = Uploads(home / "tmp" / "web")
-        self._blocks = build(Page(turns, history, uploads))
-        self._app = self._routes(uploads, self._blocks)
+        self._blocks = build(Page(desk, uploads))
+        self._app = self._routes(uploads, Panel(desk, self._board), self._blocks)
         self._uploads = uploads
         self._sweeping: asyncio.Task[None] | None = None
         self._server: _Server | None = None
@@ -90,7 +96,7 @@ class WebPage:
         """Bind and accept visitors. Raises OSError, its message one sentence, when the address cannot be had."""
         listener = self._bind()
         config = uvicorn.Config(
-            Gate(self._app, self._password),
+            Gate(self._app, *self._passwords),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -104,6 +110,7 @@ class WebPage:
             accepting.cancel()
             await self._serving
             raise OSError("the web page could not be started; the log says why")
+        await self._board.resume()
         self._sweeping = asyncio.create_task(self._uploads.keep_clean(), name="sweep-uploads")
         log.info("web_ready", url=self.url)
 
@@ -134,9 +141,11 @@ class WebPage:
         self._port = listener.getsockname()[1]
         return listener
 
-    def _routes(self, uploads: Uploads, blocks: gr.Blocks) -> FastAPI:
+    def _routes(self, uploads: Uploads, panel: Panel, blocks: gr.Blocks) -> FastAPI:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         app.include_router(uploads.router)
+        app.include_router(panel.router)
+        app.add_exception_handler(JnanaError, told_as_json)
         app.add_api_route("/files/{attachment_id}", self._file, response_model=None)
         app.add_api_route("/jnana/{name}", _asset, response_model=None)
         app.add_api_route("/status", self._show_status)

@@ -4,6 +4,9 @@ Gradio keeps no borders between visitors: its file route serves any upload to wh
 hands a page's events to whoever names its session, and a payload may name files and network addresses of its own choosing.
 So every request passes this gate first: a cookie says which browser it is, only the endpoints our page uses exist, a gradio
 session belongs to the browser that opened it, and payloads cannot carry files (those go through uploads.py).
+
+It also knows the page's owner: who logged in with the owner's password or, where the page has no password at all, who opens
+it on this very machine.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.settings import is_loopback
+
 BROWSER_COOKIE = "jnana_browser"
 LOGIN_COOKIE = "jnana_login"
 COOKIE_SECONDS = 400 * 24 * 3600  # 400 days: the longest lifetime browsers grant (RFC 6265bis)
@@ -40,7 +45,7 @@ FILE_KEYS = frozenset({"path", "url", "meta"})  # of gradio's FileData; any of t
 API = "/gradio_api"
 OPEN_PATHS = ("/jnana/style.css", "/favicon.ico")
 PATHS = re.compile(
-    r"/|/config|/status|/theme\.css|/manifest\.json|/robots\.txt"
+    r"/|/config|/status|/teaching(?:/.+)?|/theme\.css|/manifest\.json|/robots\.txt"
     r"|/(?:assets|static|jnana|files)/.+"
     rf"|{API}/(?:queue/join|queue/data|cancel|reset|upload|startup-events|app_id|heartbeat/\w+|file=[\w-]+/[^/]+)"
 )
@@ -53,15 +58,19 @@ PAGE_POLICY = (
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
+HOST = re.compile(r"([\w.-]+|\[[\da-fA-F:.]+\])(?::\d+)?")  # RFC 9110, 7.2; the name without the port
+PASSED_ON = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")  # headers of proxies
 LOGIN_PAGE = (Path(__file__).parent.parent / "assets" / "login.html").read_text(encoding="utf-8")
 
 
 class Gate:
-    """ASGI middleware. Behind it `request.state.browser` is a sha256 (hex) that names the browser but cannot log in as it."""
+    """ASGI middleware. Behind it `request.state.browser` is a sha256 (hex) that names the browser but cannot log in as it, and
+    `request.state.owner` says whether the page's owner asks."""
 
-    def __init__(self, app: ASGIApp, password: str = "") -> None:
+    def __init__(self, app: ASGIApp, password: str = "", owner_password: str = "") -> None:
         self._app = app
         self._password = password
+        self._owner_password = owner_password
         self._owners: OrderedDict[str, str] = OrderedDict()  # gradio session -> browser
         self._attempts = asyncio.Semaphore(LOGIN_ATTEMPTS_AT_ONCE)
 
@@ -72,20 +81,24 @@ class Gate:
             await self._http(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        cookies = _cookies(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        cookies = _cookies(headers)
         token = cookies.get(BROWSER_COOKIE, "")
         known = TOKEN.fullmatch(token) is not None
         if not known:
             token = secrets.token_urlsafe(COOKIE_BYTES)
         browser = hashlib.sha256(token.encode()).hexdigest()
-        scope.setdefault("state", {})["browser"] = browser
-        send = _with_headers(send, None if known or scope["path"] not in ("/", "/login") else token, scope["scheme"] == "https")
-
+        proof = cookies.get(LOGIN_COOKIE, "")
+        owner = self._is_owner(scope, headers, token, proof)
+        scope.setdefault("state", {}).update(browser=browser, owner=owner)
         path = scope["path"]
-        if self._password and path == "/login":
+        welcomed = path in ("/", "/login", "/teaching")
+        send = _with_headers(send, token if welcomed and not known else None, scope["scheme"] == "https")
+
+        if (self._password or self._owner_password) and path == "/login":
             await (await self._login(Request(scope, receive), token))(scope, receive, send)
             return
-        answer = self._refuse(path, known, self._logged_in(token, cookies.get(LOGIN_COOKIE, "")))
+        answer = self._refuse(path, known, owner or self._logged_in(token, proof))
         if answer is None:
             receive, answer = await self._check_session(scope, receive, browser)
         await (answer or self._app)(scope, receive, send)
@@ -97,7 +110,7 @@ class Gate:
             return PlainTextResponse("Not found", 404)
         if not logged_in:
             return RedirectResponse("/login", 303) if path == "/" else PlainTextResponse("Log in first", 401)
-        if not known and (path.startswith((API, "/files/"))):
+        if not known and path.startswith((API, "/files/", "/teaching/")):
             return PlainTextResponse("Open the page first; it needs a cookie", 401)
         return None
 
@@ -130,11 +143,18 @@ class Gate:
         return receive, None if owner == browser else PlainTextResponse("Not your session", 403)
 
     def _logged_in(self, token: str, proof: str) -> bool:
-        return not self._password or hmac.compare_digest(proof.encode(), self._proof(token).encode())
+        return not self._password or _same(proof, _proof(self._password, token))
 
-    def _proof(self, token: str) -> str:
-        """Logged in: good for one browser, for as long as the password stays the same, restarts included."""
-        return hmac.new(self._password.encode(), f"login:{token}".encode(), "sha256").hexdigest()
+    def _is_owner(self, scope: Scope, headers: Headers, token: str, proof: str) -> bool:
+        """A page with a password is meant for others, too, and proxies make everybody local: then only a password tells."""
+        if self._owner_password:
+            return _same(proof, _proof(self._owner_password, token))
+        return not self._password and _is_here(scope, headers)
+
+    def _opened_by(self, given: str) -> str:
+        """The password that was given, "" if it is none of ours. All are compared, however the first comes out."""
+        right = [password for password in (self._owner_password, self._password) if password and _same(given, password)]
+        return right[0] if right else ""
 
     async def _login(self, request: Request, token: str) -> Response:
         if request.method != "POST":
@@ -146,15 +166,38 @@ class Gate:
             return PlainTextResponse("Too slow", 408)
         given = parse_qs(body.decode("utf-8", "replace")).get("password", [""])[0]
         async with self._attempts:
-            if hmac.compare_digest(given.encode(), self._password.encode()):
+            if password := self._opened_by(given):
                 answer = RedirectResponse("/", 303)
                 secure = request.url.scheme == "https"
                 answer.set_cookie(
-                    LOGIN_COOKIE, self._proof(token), COOKIE_SECONDS, httponly=True, samesite="lax", secure=secure
+                    LOGIN_COOKIE, _proof(password, token), COOKIE_SECONDS, httponly=True, samesite="lax", secure=secure
                 )
                 return answer
             await asyncio.sleep(LOGIN_DELAY_SECONDS)
         return HTMLResponse(LOGIN_PAGE.replace("{problem}", "That is not the password."), 403)
+
+
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(given.encode(), right.encode())
+
+
+def _proof(password: str, token: str) -> str:
+    """Logged in: good for one browser, for as long as the password stays the same, restarts included."""
+    return hmac.new(password.encode(), f"login:{token}".encode(), "sha256").hexdigest()
+
+
+def _is_here(scope: Scope, headers: Headers) -> bool:
+    """Whether a request comes from this machine, from our own page in a browser, and was not passed on by a proxy.
+
+    A page of somebody else reaches us through the browser of who sits here: under a name of its own that it lets mean this
+    machine, or from where it is, which `Origin` tells.
+    """
+    client, host = scope.get("client"), headers.get("host", "")
+    if client is None or not is_loopback(client[0]) or any(name in headers for name in PASSED_ON):
+        return False
+    name = HOST.fullmatch(host)
+    origin = headers.get("origin", "")
+    return name is not None and is_loopback(name[1]) and origin in ("", f"{scope['scheme']}://{host}")
 
 
 def _names_files(value: object) -> bool:

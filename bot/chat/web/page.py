@@ -8,28 +8,26 @@ tabs, a reload in the middle of an answer and two questions at once need nothing
 from __future__ import annotations
 
 import asyncio
-import html
-import re
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import gradio as gr
 import structlog
 
-from bot.chat.base import Address, History, Incoming, IncomingFile, Sender, TurnService
+from bot.chat.base import History, Incoming, IncomingFile, TurnService
+from bot.chat.web.asking import CONVERSATION_ID, PLATFORM, address_of, browser_of, is_owner, problem_of, sender_of
+from bot.chat.web.lessons import TRIGGERS, Lessons, better_form
 from bot.chat.web.live import Watch
 from bot.chat.web.uploads import Uploads
 from bot.chat.web.view import Chat, chat, conversation_list
-from bot.errors import JnanaError, NotAllowed, TurnError
+from bot.desk import Desk
+from bot.errors import JnanaError
 
 log = structlog.get_logger(__name__)
 
 ASSETS = Path(__file__).parent.parent / "assets"
-PLATFORM = "web"
-SENDER_NAME = "You"
-CONVERSATION_ID = re.compile(r"[\w-]{16}")
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "sans-serif"]
 MONOSPACE = ["ui-monospace", "SF Mono", "Cascadia Code", "Menlo", "Consolas", "monospace"]
 EXAMPLES = {"photo": ("example.jpg", "What is in this photo?"), "voice": ("example.ogg", "")}
@@ -43,6 +41,7 @@ HEADER = """
 <p id="jn-status" role="status" data-ready="false"><span class="jn-dot"></span>
 <span class="jn-status-text">Connecting</span></p></header>
 """
+OWNERS_TOOLS = '<a href="teaching">Teaching</a>'
 WELCOME = """
 <div class="jn-welcome"><h2>What would you like to know?</h2>
 <p>Send a photo, record a voice note, or just write. Or try one of these:</p>
@@ -72,10 +71,11 @@ element.addEventListener('click', (event) => {
 class Page:
     """The handlers of the page's events. Who asks is read from the request (gate.py), never from the page."""
 
-    def __init__(self, turns: TurnService, history: History, uploads: Uploads) -> None:
-        self._turns = turns
-        self._history = history
+    def __init__(self, desk: Desk, uploads: Uploads) -> None:
+        self._turns: TurnService = desk.turns
+        self._history: History = desk.store
         self._uploads = uploads
+        self.lessons = Lessons(desk, uploads)
         self._watches: dict[str, Watch] = {}  # by gradio session: one a page
 
     # --- What people do ---
@@ -85,13 +85,19 @@ class Page:
         wanted = str(request.query_params.get("c", ""))
         return wanted if CONVERSATION_ID.fullmatch(wanted) else new_conversation()
 
-    async def send(self, message: dict[str, Any], conversation: str, request: gr.Request) -> str:
-        """Send what was typed, uploaded and recorded. Returns what is wrong with it, "" if nothing."""
+    async def tools(self, request: gr.Request) -> str:
+        """What only the page's owner has."""
+        return OWNERS_TOOLS if is_owner(request) else ""
+
+    async def send(self, message: dict[str, Any], conversation: str, request: gr.Request) -> tuple[str, object]:
+        """Send what was typed, uploaded and recorded. Returns what is wrong with it, "" if nothing, and what a command says."""
         text, paths = str(message.get("text", "")), [str(path) for path in message.get("files", [])]
         if text.strip().lower() == RESET and not paths:
-            return await _problem(lambda: self._turns.reset(_address(conversation, request))) or FORGOTTEN
-        files = await asyncio.to_thread(self._uploads.take, _browser(request), paths)
-        return await self._start(text, files, conversation, request)
+            return await problem_of(lambda: self._turns.reset(address_of(conversation, request))) or FORGOTTEN, ""
+        files = await asyncio.to_thread(self._uploads.take, browser_of(request), paths)
+        if self.lessons.is_command(text):
+            return await self.lessons.command(text, files, conversation, request)
+        return await self._start(text, files, conversation, request), ""
 
     async def example(self, event: gr.EventData, conversation: str, request: gr.Request) -> str:
         file, text = EXAMPLES[event.name]
@@ -107,23 +113,26 @@ class Page:
 
     async def stop(self, conversation: str, request: gr.Request) -> None:
         """End the answer that is being written; questions behind it get their turn."""
-        address = _address(conversation, request)
+        address = address_of(conversation, request)
         for running in self._turns.running(address)[:1]:
             await self._turns.stop(running.turn_id, address)
 
     async def regenerate(self, turn_ids: list[int], conversation: str, request: gr.Request) -> str:
-        return await _problem(lambda: self._turns.regenerate(turn_ids[-1], _address(conversation, request)))
+        return await problem_of(lambda: self._turns.regenerate(turn_ids[-1], address_of(conversation, request)))
 
-    async def rate(self, event: gr.LikeData, turn_ids: list[int], conversation: str, request: gr.Request) -> str:
+    async def rate(self, event: gr.LikeData, turn_ids: list[int], conversation: str, request: gr.Request) -> tuple[str, object]:
+        """Returns what is wrong, and for a thumb down where a better answer is written."""
+        value = RATINGS.get(event.liked, 0)
+
         def rating() -> Awaitable[None]:
-            turn_id = turn_ids[int(event.index) // 2]  # type: ignore[arg-type]  # two messages a turn
-            return self._turns.rate(turn_id, _address(conversation, request), _sender(request), RATINGS.get(event.liked, 0))
+            return self._turns.rate(_rated(event, turn_ids), address_of(conversation, request), sender_of(request), value)
 
-        return await _problem(rating)
+        problem = await problem_of(rating)
+        return problem, better_form(_rated(event, turn_ids)) if value < 0 and not problem else ""
 
     async def _start(self, text: str, files: Sequence[IncomingFile], conversation: str, request: gr.Request) -> str:
-        return await _problem(
-            lambda: self._turns.start(Incoming(_address(conversation, request), _sender(request), text, files))
+        return await problem_of(
+            lambda: self._turns.start(Incoming(address_of(conversation, request), sender_of(request), text, files))
         )
 
     # --- What people see ---
@@ -133,7 +142,7 @@ class Page:
 
         Yields chatbot, turn ids, message box (its stop button), welcome, list of conversations.
         """
-        address = _address(conversation, request)
+        address = address_of(conversation, request)
         watch = Watch(self._turns, self._history, address)
         session = request.session_hash or ""
         before = self._watches.get(session)
@@ -181,6 +190,7 @@ def build(page: Page) -> gr.Blocks:
         outgoing = gr.JSON(visible=False)
         with gr.Sidebar(open=True, width=280, elem_id="jn-sidebar"):
             new = gr.Button("New conversation", elem_id="jn-new", size="md")
+            tools = gr.HTML("", js_on_load=None, elem_id="jn-tools")
             listed = gr.HTML(conversation_list([], ""), js_on_load=TRIGGER_PICK, elem_id="jn-list")
         gr.HTML(HEADER, js_on_load=None)
         chatbot = gr.Chatbot(
@@ -198,6 +208,7 @@ def build(page: Page) -> gr.Blocks:
             layout="bubble",
         )
         welcome = gr.HTML(WELCOME, js_on_load=TRIGGER_EXAMPLE, elem_id="jn-welcome", visible=False)
+        taught = gr.HTML("", js_on_load=TRIGGERS, elem_id="jn-taught")
         problem = gr.HTML("", js_on_load=None, elem_id="jn-problem", elem_classes="jn-notices")
         gr.HTML('<p id="jn-hint" role="alert"></p>', js_on_load=None, elem_classes="jn-notices")
         box = gr.MultimodalTextbox(
@@ -226,18 +237,21 @@ def build(page: Page) -> gr.Blocks:
             event.then(page.watch, conversation, **drawn, **quiet)
 
         then_watch(blocks.load(page.open, None, conversation, **quiet))
+        blocks.load(page.tools, None, tools, **quiet)
         then_watch(new.click(new_conversation, None, conversation, **quiet))
         then_watch(listed.pick(page.pick, None, conversation, **quiet))
         sync.click(page.watch, conversation, **drawn, **quiet)
-        conversation.change(None, conversation, None, js="(id) => jnana.show(id)", **quiet)
+        conversation.change(None, conversation, taught, js="(id) => { jnana.show(id); return ''; }", **quiet)
 
         sent = box.submit(None, box, [outgoing, box], js="(message) => jnana.take(message)", **quiet)
-        tried = sent.then(page.send, [outgoing, conversation], problem, **quiet)
+        tried = sent.then(page.send, [outgoing, conversation], [problem, taught], **quiet)
         tried.then(None, [problem, box], box, js="(problem, box) => jnana.settle(problem, box)", **quiet)
         then_watch(tried)
         then_watch(welcome.example(page.example, conversation, problem, **quiet))
         then_watch(chatbot.retry(page.regenerate, [turn_ids, conversation], problem, **quiet))
-        chatbot.like(page.rate, [turn_ids, conversation], problem, **quiet)
+        chatbot.like(page.rate, [turn_ids, conversation], [problem, taught], **quiet)
+        taught.better(page.lessons.better, conversation, [problem, taught], **quiet)
+        then_watch(taught.press(page.lessons.press, conversation, [problem, taught], **quiet))
         box.stop(page.stop, conversation, None, **quiet)
     blocks.queue(default_concurrency_limit=None, api_open=False)
     return blocks
@@ -252,30 +266,5 @@ def new_conversation() -> str:
     return secrets.token_urlsafe(12)
 
 
-def _browser(request: gr.Request) -> str:
-    return str(request.state.browser)
-
-
-def _address(conversation: str, request: gr.Request) -> Address:
-    if not CONVERSATION_ID.fullmatch(conversation):
-        raise NotAllowed("This is no conversation of this page. Please reload it.")
-    return Address(PLATFORM, _browser(request), conversation)
-
-
-def _sender(request: gr.Request) -> Sender:
-    return Sender(_browser(request), SENDER_NAME)
-
-
-async def _problem(attempt: Callable[[], Awaitable[object]]) -> str:
-    """What the person is told when it was refused or went wrong, as HTML; "" when it did not."""
-    try:
-        await attempt()
-    except TurnError as error:
-        sentence = error.sentence
-    except Exception:
-        request_id = secrets.token_hex(8)
-        log.exception("turn_not_started", platform=PLATFORM, request_id=request_id)
-        sentence = f"Something went wrong on my side. The bot's owner can look for {request_id} in the log."
-    else:
-        return ""
-    return f'<p role="alert">{html.escape(sentence)}</p>'
+def _rated(event: gr.LikeData, turn_ids: Sequence[int]) -> int:
+    return turn_ids[int(event.index) // 2]  # type: ignore[arg-type]  # two messages a turn

@@ -22,6 +22,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from bot.chat.base import IncomingFile
+from bot.errors import NotStored
 
 MAX_UPLOAD_BYTES = 200 * 2**20  # one request, which may hold several files; each file's own limit is bot/media.py's
 MAX_FILES = 32  # in one request
@@ -82,6 +83,15 @@ class Uploads:
                     paths.append(f"{file_id}/{Path(upload.filename or 'file').name}")
         return paths
 
+    async def offer(self, browser: str, name: str, data: bytes) -> str:
+        """Keep a file for a browser to fetch, as long as an upload; its address. Raises NotStored: too much waits."""
+        folder, file_id = self._folder / browser, secrets.token_urlsafe(16)
+        waiting = await asyncio.to_thread(_sweep, self._folder)
+        if waiting.get(browser, 0) > MAX_BROWSER_BYTES or sum(waiting.values()) > MAX_WAITING_BYTES:
+            raise NotStored("Too much waits here to be fetched already. Please try again in an hour.")
+        await asyncio.to_thread(_write, folder / file_id, data)
+        return f"gradio_api/file={file_id}/{quote(name)}"
+
     async def keep_clean(self) -> None:
         """Drop what was never sent, again and again, until cancelled."""
         while True:
@@ -119,6 +129,11 @@ def _keep(upload: UploadFile, path: Path) -> None:
     except OSError:
         path.unlink(missing_ok=True)
         raise
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    path.write_bytes(data)
 
 
 def _take(path: Path) -> bytes:

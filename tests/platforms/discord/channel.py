@@ -158,6 +158,10 @@ class Channel:
         self.add_reaction(user, message, emoji)
         return await _gone_out(message)
 
+    async def unreact(self, user: User, message: Message, emoji: str) -> Message:
+        self.remove_reaction(user, message, emoji)
+        return await _gone_out(message)
+
     async def press(self, user: User, message: Message, custom_id: str, values: Sequence[str] = ()) -> Interaction:
         """Press a button (or choose `values` in a select) of a message that is there for the user."""
         assert not message.deleted, "the message is gone, and its buttons with it"

@@ -18,6 +18,7 @@ from tests.bot.samples import encoded, photo, sound
 from .channel import Channel
 from .interactions import MESSAGE_MENU, SLASH, Interaction
 from .model import Message
+from .protocol import MANAGE_SERVER, PERMISSIONS
 from .running import RunningBot, action, bot_on, for_discord, until, verbs
 from .server import Call, DiscordServer, Status, User
 
@@ -156,6 +157,17 @@ async def test_reset_regenerate_and_stop(bot: RunningBot, model: FakeModel, gene
     assert [role for role, _ in model.prompt()] == ["system", "user"]
 
 
+async def test_what_a_server_taught_is_for_those_who_manage_all_of_it(bot: RunningBot, general: Channel) -> None:
+    """Who looks after the messages of one channel may not read the questions of the others."""
+    moderator, manager = bot.server.user("Max"), bot.server.user("Mia")
+    guild = general.guild
+    assert guild is not None
+    guild.member(moderator, [guild.role("moderators", PERMISSIONS["manage_messages"])])
+    guild.member(manager, [guild.role("managers", MANAGE_SERVER)])
+    await told(bot, await general.slash(moderator, "examples"), "Only admins")
+    await told(bot, await general.slash(manager, "examples"), "0 to learn from")
+
+
 async def test_forget_asks_first_and_only_its_person(bot: RunningBot, general: Channel, ada: User) -> None:
     await general.slash(ada, "ask", {"question": "remember me"})
     await bot.answer(general, "ok")
@@ -187,6 +199,24 @@ async def test_teach_and_examples(bot: RunningBot, general: Channel, ada: User) 
     assert ("> Whose badge is this?" in shown.content, "with a picture" in shown.content) == (True, True)
     await general.press(boss, shown, action(shown, "example-drop"))
     await bot.server.until(lambda: "0 to learn from" in shown.content and not verbs(shown))
+
+
+async def test_import_of_a_file(bot: RunningBot, general: Channel, ada: User) -> None:
+    good = '{"conversations": [{"from": "human", "value": "Whose badge?"}, {"from": "gpt", "value": "Ours."}]}\n'
+    lesson = {"question": "import", "file": ("club.jsonl", (good + "{}\n" * 6).encode(), "text/plain")}
+    await told(bot, await general.slash(ada, "teach", lesson), "Only admins")
+    assert general.guild is not None
+    general.guild.member(ada, administrator=True)
+    await told(bot, await general.slash(ada, "teach", {"question": "Whose badge?"}), "the answer on the lines below")
+    command = await general.slash(ada, "teach", lesson)
+    done = await told(bot, command, "1 taken, 0 I had already, 6 could not be used")
+    assert (done.ephemeral, verbs(done)) == (True, ["teaching-yes", "teaching-no"])
+    listed = await bot.server.until(lambda: next((m for m in command.answers if m.attachments), None))
+    assert listed.ephemeral
+    assert "Record 7: this is no conversation" in listed.attachments[0].data.decode()
+    await general.press(ada, done, action(done, "teaching-yes"))
+    await bot.server.until(lambda: "may be used to train me" in done.content)
+    assert [one.answer for one in await bot.store.usable(f"discord:server:{general.guild.id}")] == ["Ours."]
 
 
 async def test_export_is_a_file_for_the_person_alone(bot: RunningBot, general: Channel, ada: User) -> None:

@@ -184,6 +184,23 @@ async def test_a_better_answer_is_asked_for_and_kept(bot: RunningBot) -> None:
     assert "4" in str(export)
 
 
+async def test_whose_question_somebody_else_corrects_is_asked_below_it(bot: RunningBot) -> None:
+    general, ada, bob = bot.server.guild("home").channel("general"), bot.server.user("Ada"), bot.server.user("Bob")
+    question = await general.say(ada, f"{bot.server.bot.mention} 2+2?")
+    answer = await bot.answer(general, "ok")
+    bad = await general.press(bob, answer, action(answer, "bad"))
+    await bot.server.until(lambda: bad.modal)
+    sent = await bot.server.submit_modal(bob, bad, {"text": "4"})
+    await bot.server.until(lambda: sent.answers)
+    await general.press(bob, sent.answers[0], action(sent.answers[0], "teaching-yes"))
+    await bot.server.until(lambda: general.bot_messages()[-1] is not answer)
+    asked = general.bot_messages()[-1]
+    assert (asked.content[:30], asked.reply_to) == ("Ada, somebody told me a better", question)
+    await general.press(ada, asked, action(asked, "teaching-yes"))
+    await bot.server.until(lambda: "may be used to train me" in asked.content)
+    assert [one.answer for one in await bot.store.usable(f"discord:server:{general.guild.id}")] == ["4"]
+
+
 async def test_long_answers_are_split_with_their_code(bot: RunningBot, model: FakeModel) -> None:
     ada = bot.server.user("Ada")
     direct = bot.server.dm(ada)

@@ -277,3 +277,22 @@ async def test_nobody_is_pinged(bot: RunningBot, model: FakeModel) -> None:
     assert all(body["allowed_mentions"]["parse"] == [] for body in bodies)
     for message in general.bot_messages():
         assert (message.pinged.users, message.pinged.roles, message.pinged.everyone) == ([], [], False)
+
+
+async def test_a_picture_is_shown_in_the_channel(
+    server: DiscordServer, model: FakeModel, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Discord] = []
+    connect = Discord.run
+
+    async def caught(self: Discord, up: Any) -> None:
+        made.append(self)
+        await connect(self, up)
+
+    monkeypatch.setattr(Discord, "run", caught)
+    direct = server.dm(server.user("Ada"))
+    async with bot_on(server, for_discord(settings, server), model.url):
+        place = made[0].make_place(address(direct), "")
+        await place.send_picture("curve.png", encoded(photo(), "PNG"), "Loss (blue)")
+    (shown,) = direct.bot_messages()
+    assert (shown.content, [one.upload.name for one in shown.attachments]) == ("Loss (blue)", ["curve.png"])

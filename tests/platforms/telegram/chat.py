@@ -206,12 +206,17 @@ class Chat:
         await self.world.updates.add("callback_query", query | {"chat_instance": str(self.id)})
         return press
 
-    async def react(self, person: Person, message: Message, emoji: str) -> None:
-        """In groups only admins hear of reactions, and all only if they asked for these updates."""
+    async def react(
+        self, person: Person | None, message: Message, emoji: str = "", *, before: str = "", custom: str = ""
+    ) -> None:
+        """An emoji in place of the one `before`; none takes it back. In groups only admins hear of it, and all only if they
+        asked for these updates. `person`: None is an admin who hides. `custom`: the id of an emoji of somebody's own."""
         if self.private or self.members[self.world.bot.id] == "administrator":
-            body = {"chat": self.json(), "message_id": message.id, "user": person.json(), "date": int(time.time())}
-            reactions = {"old_reaction": [], "new_reaction": [{"type": "emoji", "emoji": emoji}]}
-            await self.world.updates.add("message_reaction", body | reactions)
+            body = {"chat": self.json(), "message_id": message.id, "date": int(time.time())}
+            who = {"user": person.json()} if person else {"actor_chat": self.json()}
+            own = [{"type": "custom_emoji", "custom_emoji_id": custom}] if custom else []
+            old, new = ([{"type": "emoji", "emoji": one}] if one else [] for one in (before, emoji))
+            await self.world.updates.add("message_reaction", body | who | {"old_reaction": old, "new_reaction": new + own})
 
     # Members, topics, the group itself
 

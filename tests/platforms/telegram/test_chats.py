@@ -9,8 +9,9 @@ import pytest
 
 from bot.settings import Settings
 from tests.bot.fake_model import FakeModel
+from tests.bot.samples import encoded, photo
 from tests.platforms.telegram.chat import Chat
-from tests.platforms.telegram.running import Running, actions, running
+from tests.platforms.telegram.running import Running, actions, address, running
 from tests.platforms.telegram.server import TelegramServer
 
 # --- Chats that close, move and come back ---
@@ -198,3 +199,31 @@ async def test_a_text_file_is_read(bot: Running, ann: Chat) -> None:
     await ann.document(ann.owner, "program.bin", bytes(range(256)), "application/octet-stream", "And this?")
     await bot.told(ann, "program.bin")
     assert len(bot.questions) == 1
+
+
+async def test_import_of_a_document_and_its_list_in_private(bot: Running, server: TelegramServer) -> None:
+    group = server.group()
+    good = '{"conversations": [{"from": "human", "value": "Whose badge?"}, {"from": "gpt", "value": "Ours."}]}\n'
+    data, kind = (good + "{}\n" * 6).encode(), "application/json"
+    await group.document(server.person("Bo"), "club.jsonl", data, kind, "/teach@jnana_bot import")
+    await bot.told(group, "Only admins")
+    await group.document(group.owner, "club.jsonl", data, kind, "/teach import")
+    done = await bot.told(group, "1 taken, 0 I had already, 6 could not be used")
+    await bot.told(group, "could not send you the whole list privately")
+    await bot.press(group, group.owner, done, "teaching-yes")
+    assert [one.answer for one in await bot.store.usable(f"telegram:chat:{group.id}")] == ["Ours."]
+    private = server.private(group.owner.id)
+    await group.document(group.owner, "club.jsonl", data, kind, "/teach import")
+    await bot.told(group, "0 taken, 1 I had already, 6 could not be used")
+    listed = await bot.server.until(lambda: next((m for m in private.bot_messages() if m.file), None))
+    assert listed.file is not None
+    assert "Record 7: this is no conversation" in listed.file.data.decode()
+
+
+async def test_a_picture_is_shown_in_the_topic_that_it_is_for(bot: Running, server: TelegramServer) -> None:
+    friends = server.group()
+    data = encoded(photo(), "PNG")
+    await bot.telegram._place(address(friends), "").send_picture("curve.png", data, "Loss (**blue**)")
+    (call,) = server.calls_of("sendPhoto")
+    assert call.params["chat_id"] == friends.id
+    assert friends.bot_messages()[-1].text == "Loss (blue)"

@@ -270,6 +270,21 @@ async def test_a_bad_answer_is_asked_about_and_the_better_one_kept(bot: Running,
     assert exported["ratings"][0]["better"] == "Paris."
 
 
+async def test_whose_question_somebody_else_corrects_is_asked_below_it(bot: Running, friends: Chat) -> None:
+    ann, eve = bot.server.person("Ann"), bot.server.person("Eve")
+    answer = await bot.answers(friends, ann, "@jnana_bot capital of France?", "Lyon.")
+    await bot.press(friends, eve, answer, "bad")
+    question = await bot.told(friends, "What would have been a better answer?")
+    await friends.say(eve, "Paris.", reply_to=question)
+    asked = await bot.told(friends, "Ann, somebody told me a better answer")
+    await bot.press(friends, eve, await bot.told(friends, "I keep that"), "teaching-yes")
+    assert await bot.store.usable(f"telegram:chat:{friends.id}") == []
+    assert "not yours" in (await bot.press(friends, eve, asked, "teaching-yes")).text
+    await bot.press(friends, ann, asked, "teaching-yes")
+    (example,) = await bot.store.usable(f"telegram:chat:{friends.id}")
+    assert (example.question, example.answer) == ("capital of France?", "Paris.")
+
+
 async def test_an_edited_question_is_answered_again(bot: Running, ann: Chat) -> None:
     bot.model.say("Four.")
     question = await ann.say(ann.owner, "2+2?")
