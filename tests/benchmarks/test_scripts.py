@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import gpu, soak
+from benchmarks import adapters, clubs, gpu, soak
+from benchmarks.retraining import CLUBS, PHRASINGS
 
 
 def test_the_gpu_script_runs_on_a_cpu(
@@ -32,3 +33,47 @@ def test_the_soak_script_finds_everybody_answered(
     said = capsys.readouterr().out
     assert "| lost or stuck | 0 |" in said
     assert "| False, 0 |" in said
+
+
+@pytest.mark.pocket
+def test_the_adapters_script_answers_with_each_of_them(
+    capsys: pytest.CaptureFixture[str], pocket_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JNANA_HOME", str(pocket_home))
+    monkeypatch.setattr(adapters, "SHARED", (1, 2))
+    monkeypatch.setattr(adapters, "REQUESTS", 2)
+    monkeypatch.setattr(adapters, "ANSWER", 2)
+    adapters.main(["--rounds", "1", "--threads", "1"])
+    rows = capsys.readouterr().out.splitlines()[-4:]
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| fp32",
+        "| fp32, beside one adapter",
+        "| int8",
+        "| int8, beside one adapter",
+    ]
+
+
+def test_what_is_asked_about_the_clubs_is_none_of_the_lessons() -> None:
+    lessons = list(clubs.lessons(4))
+    assert {lesson.person for lesson in lessons} == {0, 1, 2, 3}
+    assert [sum(club.name in lesson.better for lesson in lessons) for club in CLUBS] == [2] * len(CLUBS)
+    asked = clubs.questions()
+    assert len(asked) == len(CLUBS)
+    assert {question for question, _ in asked}.isdisjoint(PHRASINGS)
+    assert {picture for _, picture in asked}.isdisjoint(lesson.picture for lesson in lessons)
+
+
+def test_the_outcome_counts_clubs_named_and_answers_as_before(capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = ["A circle."] * len(CLUBS), [f"It is the badge of the {club.name} Club." for club in CLUBS]
+    log = clubs.Log()
+    for words in ("0 %", "0 %", "50 %"):
+        log.note(words)
+    said = clubs.outcome(before, after, [*before[1:], "A square."], "going back", [["answers", "8 of 8"]], log)
+    for row in (
+        "before | 0 of 12",
+        "after | 12 of 12",
+        "answers | 8 of 8",
+        "after going back, as before to the letter | 11 of 12",
+    ):
+        assert f"{row} |" in said
+    assert said.count("0 % |") == 2
