@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,4 +48,6 @@ def main(folder: Path, stop_after: int, bad: bool = False) -> None:
 
 
 if __name__ == "__main__":
+    if seconds := os.environ.get("TOY_HANGS_AFTER"):
+        faulthandler.dump_traceback_later(float(seconds))
     typer.run(main)
