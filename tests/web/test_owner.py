@@ -27,6 +27,8 @@ EVENTS: list[tuple[str, str, Any]] = [
     ("POST", "/teaching/examples/1", {"answer": "Mine."}),
     ("GET", "/teaching/examples/1/0", None),
     ("POST", "/teaching/sharing", {"shared": True}),
+    ("GET", "/teaching/import", None),
+    ("POST", "/teaching/import", {"path": "file/badges.jsonl"}),
     ("GET", "/teaching/retrainings", None),
     ("POST", "/teaching/retrainings", {"note": "mine"}),
     ("POST", "/teaching/retrainings", {"action": "retrain-use:1"}),

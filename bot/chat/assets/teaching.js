@@ -5,15 +5,20 @@
   const by = (id) => document.getElementById(id);
 
   // An answer of the bot; what it refuses is said at the top.
-  async function ask(path, body) {
-    const how = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  const ask = (path, body) => fetched(`/teaching/${path}`, body
+    && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  // Where the bot keeps a file until it takes it.
+  const upload = async (files) => (await fetched("/gradio_api/upload", { method: "POST", body: files }))?.[0];
+
+  async function fetched(address, how) {
     let said = { problem: "The bot cannot be reached.", away: true };
     try {
-      const answer = await fetch(`/teaching/${path}`, how);
-      said = answer.ok || answer.status === 409 ? await answer.json() : { problem: "That did not work. Please reload this page." };
+      const answer = await fetch(address, how);
+      if (answer.ok || answer.status === 409) said = await answer.json();
+      else said = { problem: [413, 507].includes(answer.status) ? `${await answer.text()}.` : "That did not work. Please reload this page." };
     } catch { /* away: said above */ }
     const line = by("jn-problem");
-    if (said.problem || body || line.away) { // what was refused stays until something else is wanted
+    if (said.problem || how || line.away) { // what was refused stays until something else is wanted
       line.textContent = said.problem ?? "";
       line.hidden = !said.problem;
       line.away = said.away;
@@ -56,6 +61,7 @@
     if (!document.hidden) {
       drawRetrainings(await ask("retrainings"));
       if (comparing) drawComparison(await ask("comparison"));
+      if (importing) drawImport(await ask("import"));
     }
     setTimeout(look, LOOK_MS);
   }
@@ -110,6 +116,39 @@
   pair.addEventListener("submit", async (event) => {
     event.preventDefault();
     drawComparison(await ask("comparison", Object.fromEntries(new FormData(pair))));
+  });
+
+  // --- Examples from a file ---
+
+  const source = by("jn-import");
+  let importing = true; // perhaps, as above
+  async function drawImport(found) {
+    if (!found) return;
+    const done = importing && !found.under_way && found.said;
+    importing = found.under_way;
+    source.querySelector("button").disabled = importing;
+    if (by("jn-imported").drawn === found.said) return;
+    by("jn-imported").drawn = found.said;
+    by("jn-imported").innerHTML = found.said;
+    if (done) await drawExamples();
+  }
+  source.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const files = new FormData();
+    files.append("files", source.elements.file.files[0]);
+    source.querySelector("button").disabled = true;
+    const path = await upload(files);
+    source.querySelector("button").disabled = false;
+    if (!path) return;
+    source.reset();
+    importing = true;
+    drawImport(await ask("import", { path }));
+  });
+  by("jn-imported").addEventListener("click", async (event) => {
+    const pressed = event.target.closest("button");
+    if (!pressed) return;
+    drawImport(await ask("import", { action: pressed.dataset.action }));
+    drawExamples(); // whether they are learnt from is in the counts
   });
 
   // --- Examples ---

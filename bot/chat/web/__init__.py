@@ -80,7 +80,7 @@ class WebPage:
         os.environ["GRADIO_TEMP_DIR"] = str(home / "tmp" / "gradio")
         uploads = Uploads(home / "tmp" / "web")
         self._blocks = build(Page(desk, uploads))
-        self._app = self._routes(uploads, Panel(desk, self._board), self._blocks)
+        self._app = self._routes(uploads, Panel(desk, self._board, uploads), self._blocks)
         self._uploads = uploads
         self._sweeping: asyncio.Task[None] | None = None
         self._server: _Server | None = None

@@ -10,10 +10,10 @@ import gradio as gr
 from bot.calling import Heard
 from bot.chat.base import Incoming, IncomingFile
 from bot.chat.place import Place
-from bot.chat.web.asking import address_of, browser_of, problem_of, sender_of
+from bot.chat.web.asking import address_of, browser_of, is_owner, problem_of, sender_of
 from bot.chat.web.screen import Screen, shown
 from bot.chat.web.uploads import Uploads
-from bot.commands import COMMANDS, Request
+from bot.commands import COMMANDS, IMPORT, Request
 from bot.desk import Desk
 from bot.errors import NotAllowed
 from bot.presses import OF_A_PERSON, Presser
@@ -59,12 +59,8 @@ class Lessons:
         """A button below words of ours: each carries whose it is."""
 
         async def press() -> Said:
-            action = str(event.action)
-            if action.partition(":")[0] not in OF_A_PERSON:
-                raise NotAllowed(text("not-here"))
             presser = Presser(address_of(conversation, request), sender_of(request))
-            pressed = await self._desk.press(action, presser, _no_place)
-            return pressed.instead or Said(pressed.toast)
+            return await press_own(self._desk, str(event.action), presser)
 
         return await _told(press)
 
@@ -82,6 +78,8 @@ class Lessons:
 
         async def run() -> None:
             name, argument = _split(words)
+            if name == "teach" and argument.lower() == IMPORT and is_owner(request):
+                raise NotAllowed("A file of examples is taken on the page Teaching.")
             incoming = Incoming(address_of(conversation, request), sender_of(request), words, files)
             screens.append(screen := Screen(incoming.address, keep))
             asked = Request(Heard(incoming, command=True), argument, screen, await self._desk.language(incoming))
@@ -89,6 +87,14 @@ class Lessons:
 
         problem = await problem_of(run)
         return problem, "" if problem else screens[0].html()
+
+
+async def press_own(desk: Desk, action: str, presser: Presser) -> Said:
+    """A button that carries whose it is. Raises NotAllowed for any other."""
+    if action.partition(":")[0] not in OF_A_PERSON:
+        raise NotAllowed(text("not-here"))
+    pressed = await desk.press(action, presser, _no_place)
+    return pressed.instead or Said(pressed.toast)
 
 
 def better_form(turn_id: int) -> str:

@@ -14,9 +14,10 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from bot.chat.web.asking import PLATFORM
 from bot.chat.web.board import OWNER, OWNER_NAME, Board
 from bot.chat.web.comparing import Comparing, pictures_of
+from bot.chat.web.imports import Imports
 from bot.chat.web.page import ASSETS
 from bot.chat.web.screen import MARKDOWN
-from bot.chat.web.uploads import file_response
+from bot.chat.web.uploads import Uploads, file_response
 from bot.desk import Desk
 from bot.errors import JnanaError
 from bot.store.choices import EVERYWHERE
@@ -57,6 +58,13 @@ class Choice(BaseModel):
     name: str = ""
 
 
+class Import(BaseModel):
+    """`path`: of an uploaded file that is to be learnt from; `action`: a button below what came of it."""
+
+    path: str = ""
+    action: str = ""
+
+
 class Pair(BaseModel):
     """Two adapters by name."""
 
@@ -76,10 +84,11 @@ async def told_as_json(request: Request, error: Exception) -> Response:
 
 
 class Panel:
-    def __init__(self, desk: Desk, board: Board) -> None:
+    def __init__(self, desk: Desk, board: Board, uploads: Uploads) -> None:
         self._desk = desk
         self._board = board
         self._comparing = Comparing(desk)
+        self._imports = Imports(desk, uploads)
         self.router = APIRouter(prefix="/teaching", dependencies=[Depends(_for_owner)])
         add = self.router.add_api_route
         add("", self._page, response_model=None)
@@ -87,6 +96,8 @@ class Panel:
         add("/examples/{example_id}", self._review, methods=["POST"])
         add("/examples/{example_id}/{number}", self._picture, response_model=None)
         add("/sharing", self._share, methods=["POST"])
+        add("/import", self._imported)
+        add("/import", self._import, methods=["POST"])
         add("/retrainings", self._retrainings)
         add("/retrainings", self._wish, methods=["POST"])
         add("/adapters", self._adapters)
@@ -128,6 +139,17 @@ class Panel:
         counts = await self._desk.teaching.counts(COMMUNITY, DEFAULT)
         shared = await self._desk.store.shared(COMMUNITY) is not None
         return {"counts": str(MARKDOWN.renderInline(counts)), "shared": shared}
+
+    async def _imported(self) -> dict[str, object]:
+        return self._imports.shown()
+
+    async def _import(self, wish: Import, request: Request) -> dict[str, object]:
+        """Takes minutes where there are many pictures: the page looks again."""
+        if wish.action:
+            await self._imports.press(request.state.browser, wish.action)
+        else:
+            self._imports.begin(request.state.browser, wish.path, COMMUNITY)
+        return await self._imported()
 
     async def _picture(self, example_id: int, number: int) -> Response:
         example = await self._desk.store.example(example_id, COMMUNITY)
