@@ -31,7 +31,7 @@ from model.prompt import PromptWriter, Turn
 from model.quantize import nf4
 from model.vision import Preprocessing
 from model.weights import PreparedWeights, Progress, prepare
-from training.config import Align, Instruct
+from training.config import Align, Instruct, Weigh
 from training.data.features import FeatureCache
 from training.errors import TrainingError
 from training.examples import Example, MindExamples
@@ -71,9 +71,12 @@ class Base:
         name = f"{tower}-layer{self.model.config.vision_feature_layer}-{self.preprocess.fit}-{dtype}-{self.preset.image_tokens}"
         return FeatureCache(folder / name, self.preset.image_tokens, self.model.model.vision_tower.config.hidden_size)
 
-    def examples(self, run: Align | Instruct, made: Sequence[Example], cache: FeatureCache) -> MindExamples:
+    def examples(
+        self, run: Align | Instruct, made: Sequence[Example], cache: FeatureCache, weigh: Weigh = "labels"
+    ) -> MindExamples:
         """As the loop reads them. Checkpointing computes layers again without a cache, so nothing is shared with it."""
-        return MindExamples(made, cache, image_token=self.writer.image_token_id, share_prefix=not run.gradient_checkpointing)
+        share = not run.gradient_checkpointing
+        return MindExamples(made, cache, image_token=self.writer.image_token_id, share_prefix=share, weigh=weigh)
 
     @torch.inference_mode()
     def look(self, pictures: Sequence[Image.Image]) -> torch.Tensor:

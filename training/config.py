@@ -221,6 +221,9 @@ class Align(MultimodalConfig):
     classifier sees (training/naming.py); torch_default: the original's."""
 
 
+Weigh = Literal["labels", "examples"]
+
+
 class Lora(Section):
     """https://arxiv.org/abs/2106.09685, through PEFT."""
 
@@ -247,6 +250,8 @@ class Instruct(MultimodalConfig):
     """buckets: batches of similar length, shuffled; ascending: by length, as the original's."""
     text_only: Literal["adapter", "base"] = "adapter"
     """base: conversations without a picture are answered with the adapter off, so they are not trained on."""
+    weigh: Weigh = "labels"
+    """What counts alike in the loss of a step: every learnt token or, however long its answers are, every example."""
     max_answer: Positive | None = None
     """Learnt tokens of an example, its end of turn included; those with more are left out. null: `max_length` alone decides."""
 

@@ -13,6 +13,7 @@ import torch
 from model.weights import Progress
 from training.data.features import FeatureCache
 from training.data.records import Origin
+from training.config import Weigh
 from training.task import IGNORE, Batch
 
 SHORTEST_PREFIX = 8
@@ -66,22 +67,36 @@ def tokenised(records: Sequence[R], which: str, progress: Progress) -> Iterator[
             progress(f"Tokenising {which} data", done, len(records))
 
 
+def _learnt(example: Example) -> int:
+    return int(example.learnt.sum())
+
+
 class MindExamples:
     """Examples with cached features. Implements `training.task.Examples`."""
 
     def __init__(
-        self, examples: Sequence[Example], cache: FeatureCache, *, image_token: int | None = None, share_prefix: bool = False
+        self,
+        examples: Sequence[Example],
+        cache: FeatureCache,
+        *,
+        image_token: int | None = None,
+        share_prefix: bool = False,
+        weigh: Weigh = "labels",
     ) -> None:
-        """`share_prefix`: what all rows of a batch begin with, before the first `image_token`, is read once."""
+        """`share_prefix`: what all rows of a batch begin with, before the first `image_token`, is read once. `weigh`: what
+        counts alike in a step's loss, every label or every example."""
         self.examples = examples
         self.lengths = [len(example.ids) for example in examples]
         self._cache = cache
         self._image_token = image_token
         self._share_prefix = share_prefix
+        self._mean_learnt: float | None = None
+        if weigh == "examples":
+            self._mean_learnt = sum(_learnt(example) for example in examples) / max(len(examples), 1)
 
     def collate(self, examples: Sequence[int]) -> Batch:
         """`input_ids`, `attention_mask`, `labels` (B, T), padded on the right; `vision_features` (pictures, tokens, width);
-        `prefix_ids` (P,) of what stands before every row."""
+        `prefix_ids` (P,) of what stands before every row; `weights` (B,) of the labels of every row."""
         chosen = [self.examples[example] for example in examples]
         prefix = self._prefix(chosen) if self._share_prefix else 0
         longest = max(len(example.ids) for example in chosen) - prefix
@@ -96,6 +111,8 @@ class MindExamples:
         inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
         if prefix:
             inputs["prefix_ids"] = torch.tensor(chosen[0].ids[:prefix], dtype=torch.int64)
+        if self._mean_learnt is not None:  # so that the sum is about as large as that of all labels
+            inputs["weights"] = torch.tensor([self._mean_learnt / _learnt(example) for example in chosen])
         rows = [row for example in chosen for row in example.rows]
         if rows:
             inputs["vision_features"] = self._cache.read(rows)

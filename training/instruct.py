@@ -53,8 +53,8 @@ def build(
                 f"No {which} conversation has a picture, and text_only=base leaves the others to the base model."
             )
     sets = [
-        base.examples(run, _examples(run, base.writer, records, cache, which, progress), cache)
-        for which, records in zip(("training", "validation"), chosen, strict=True)
+        base.examples(run, _examples(run, base.writer, records, cache, which, progress), cache, weigh)
+        for which, records, weigh in zip(("training", "validation"), chosen, (run.weigh, "labels"), strict=True)
     ]
     language = add_lora(run, base)
     groups = parameter_group(language, weight_decay=run.optimizer.weight_decay)

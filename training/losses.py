@@ -41,10 +41,12 @@ class AnswerLoss(nn.Module):
         labels: torch.Tensor,
         vision_features: torch.Tensor | None = None,
         prefix_ids: torch.Tensor | None = None,
+        weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """(B, T) int64 each, labels as the tokens themselves or IGNORE; (pictures, tokens, tower width) -> 0-dim fp32.
 
         `prefix_ids` (P,): what stands before each of the B rows. It is read once; keys and values serve all rows.
+        `weights` (B,) fp32: of each label of a row; None: one.
         """
         body = self.model.model
         pictures = None if vision_features is None else {"image": body.project(vision_features)}
@@ -61,28 +63,39 @@ class AnswerLoss(nn.Module):
             past_key_values=prefix,
             use_cache=prefix is not None,
         ).last_hidden_state
-        loss = summed_loss(hidden[:, :-1], labels[:, 1:], self.model.lm_head)
+        loss = summed_loss(hidden[:, :-1], labels[:, 1:], self.model.lm_head, weights)
         if pictures is None and body.multi_modal_projector is not None:
             # DDP waits for the gradient of everything that is trained, also from a rank whose batch has no picture.
             loss = loss + 0.0 * sum(weight.sum() for weight in body.multi_modal_projector.parameters() if weight.requires_grad)
         return loss
 
 
-def summed_loss(hidden: torch.Tensor, labels: torch.Tensor, head: nn.Module) -> torch.Tensor:
-    """`hidden` (B, T, H) says `labels` (B, T): each place its own label, IGNORE for none. In pieces, recomputed backward."""
+def summed_loss(
+    hidden: torch.Tensor, labels: torch.Tensor, head: nn.Module, weights: torch.Tensor | None = None
+) -> torch.Tensor:
+    """`hidden` (B, T, H) says `labels` (B, T): each place its own label, IGNORE for none. In pieces, recomputed backward.
+
+    `weights` (B,): of every label of a row.
+    """
     learnt = labels != IGNORE
     states, targets = hidden[learnt], labels[learnt]
+    each = None if weights is None else weights[:, None].expand_as(labels)[learnt]
     filling = -len(targets) % MULTIPLE
     states = pad(states, (0, 0, 0, filling))
     targets = pad(targets, (0, filling), value=IGNORE)
+    each = None if each is None else pad(each, (0, filling))
     total = states.new_zeros((), dtype=torch.float32)
     for start in range(0, len(targets), LABELS_AT_ONCE):
         piece = slice(start, start + LABELS_AT_ONCE)
+        part = states[piece], targets[piece], head, None if each is None else each[piece]
         if len(targets) <= LABELS_AT_ONCE:
-            return _piece(states[piece], targets[piece], head)
-        total = total + checkpoint(_piece, states[piece], targets[piece], head, use_reentrant=False)
+            return _piece(*part)
+        total = total + checkpoint(_piece, *part, use_reentrant=False)
     return total
 
 
-def _piece(states: torch.Tensor, targets: torch.Tensor, head: nn.Module) -> torch.Tensor:
-    return cross_entropy(head(states).float(), targets, reduction="sum", ignore_index=IGNORE)
+def _piece(states: torch.Tensor, targets: torch.Tensor, head: nn.Module, weights: torch.Tensor | None) -> torch.Tensor:
+    logits = head(states).float()
+    if weights is None:
+        return cross_entropy(logits, targets, reduction="sum", ignore_index=IGNORE)
+    return (cross_entropy(logits, targets, reduction="none", ignore_index=IGNORE) * weights).sum()

@@ -21,6 +21,7 @@ from training.data.records import Captioned, Conversation
 from training.evaluate import chat
 from training.evaluate.answerer import MindAnswerer
 from training.evaluate.captions import noun_match
+from training.evaluate.normalise import normalise
 from training.retrain.keepsakes import Keepsakes
 
 WORSE = 0.02
@@ -142,8 +143,9 @@ class Judge:
         return right(name, *self._asked(name, lambda: ask(asked)))
 
     def _shapes(self, talks: Sequence[Conversation]) -> list[bool]:
-        choices = sorted({talk.messages[1].text for talk in talks})
-        return [self._answerer.choose(talk.images, talk.messages[0].text, choices) == talk.messages[1].text for talk in talks]
+        asked = ((talk.images, talk.messages[0].text) for talk in talks)
+        said = self._answerer.answers(asked, max_tokens=MAX_TOKENS)
+        return [normalise(answer) == talk.messages[1].text for answer, talk in zip(said, talks, strict=True)]
 
     def _drawings(self, records: Sequence[Captioned]) -> list[bool]:
         said = self._answerer.answers((([record.image], QUESTION) for record in records), max_tokens=MAX_TOKENS)

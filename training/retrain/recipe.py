@@ -54,6 +54,7 @@ def recipe(
         "quantize": "nf4" if quantised else None,
         "projector_lr": 5e-5,
         "text_only": start.card.text_only,
+        "weigh": "examples",  # a replayed yes is as much as a sentence that is taught
         "max_length": MAX_LENGTH[preset.name],
         "steps": steps,
         "batch": {"size": BATCH, "micro": BATCH if preset.name == "pocket" else 2},
