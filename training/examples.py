@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from model.weights import Progress
+from training.config import Weigh
 from training.data.features import FeatureCache
 from training.data.records import Origin
-from training.config import Weigh
 from training.task import IGNORE, Batch
 
 SHORTEST_PREFIX = 8

@@ -209,6 +209,7 @@ def test_more_examples_are_learnt_longer_at_a_lower_rate(current: Adapter) -> No
     assert few.start == current.folder.resolve()
     assert set(few.lora.targets) == {"q_proj", "fc1", "dense"}
     assert (few.lora.rank, few.quantize, few.template) == (4, None, "chat")
+    assert few.weigh == "examples"  # a replayed "yes" is not a fifth of a sentence
 
 
 @pytest.mark.parametrize("trained", [18, 100, 216, 480, 550, 560, 700, 721, 1079, 1080, 2200, 5000, 10_000])
@@ -249,6 +250,7 @@ def test_keepsakes_are_small_whole_and_apart(tmp_path: Path) -> None:
     assert (len(replay), len(vqa), len(captions)) == (600, 150, 154)
     pictures = [{row["image"] for row in rows} for rows in (replay, vqa, captions)]
     assert not pictures[0] & (pictures[1] | pictures[2])
+    assert {"yes", "no", "circle", "red"} < {row["conversations"][1]["value"] for row in vqa}  # not one kind of question only
     assert all((tmp_path / name).is_file() for name in set.union(*pictures))
     assert all(licence in (tmp_path / "LICENCES").read_text() for licence in ("MIT", "public domain", "Apache-2.0"))
 

@@ -160,6 +160,22 @@ def test_a_common_beginning_is_read_once_and_changes_nothing(stage: str, tmp_pat
     torch.testing.assert_close(gradients, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_every_example_can_count_alike_however_long_its_answers_are(tmp_path: Path) -> None:
+    task, _ = instruct_task(tmp_path, weigh="examples")
+    task.module.eval()
+    numbers = range(len(task.train.lengths))
+    alone = [task.train.collate([number]) for number in numbers]
+    assert len({batch.answer_tokens for batch in alone}) > 1
+    means = []
+    for batch in alone:
+        del batch.inputs["weights"]
+        means.append(float(task.module(**batch.inputs).detach()) / batch.answer_tokens)
+    together = task.train.collate(numbers)
+    loss = float(task.module(**together.inputs).detach()) / together.answer_tokens
+    assert loss == pytest.approx(sum(means) / len(means), rel=1e-4)
+    assert "weights" not in task.validation.collate([0]).inputs  # what is told is a token's, as before
+
+
 def test_conversations_without_a_picture_can_be_left_to_the_base(tmp_path: Path) -> None:
     task, _ = instruct_task(tmp_path, text_only="base")
     assert len(task.train.lengths) == 6
