@@ -14,16 +14,20 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from PIL import Image
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 import bot.retraining.lessons
 import training.retrain.lessons
-from model.adapters import Adapter
+from model import lora
+from model.adapters import LORA, Adapter
 from model.presets import PHI2
 from model.settings import WorkerSettings
 from model.weights import PreparedWeights
 from tests.model import tiny_home
 from tests.training.small_retrain import fewer_questions
+from training import checkpoint
+from training.blend import start_of_lora
 from training.cli import app
 from training.config import Files, Instruct, load
 from training.errors import Mistakes, TrainingError
@@ -269,6 +273,17 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
+def assert_between(start: Adapter, artefact: Adapter, checkpoints: Path) -> None:
+    """A part of what it started from is kept, weight by weight."""
+    newest = checkpoint.newest(checkpoints)
+    trained = load_file(checkpoint.folder_of(checkpoints, newest or 0) / checkpoint.TRAINED)
+    (_, old), (_, new) = lora.read(start.folder), lora.read(artefact.folder)
+    for name, weight in new.items():
+        layer = name[name.index("layers.") :].replace(".weight", ".default.weight")
+        (learnt,) = (value for key, value in trained.items() if key.endswith(layer))
+        torch.testing.assert_close(weight, torch.lerp(learnt, old[name], recipe.KEPT))
+
+
 @pytest.mark.usefixtures("small")
 def test_a_retraining_learns_judges_and_goes_on_where_it_was(current: Adapter, tmp_path: Path) -> None:
     asked = Retraining(
@@ -281,6 +296,7 @@ def test_a_retraining_learns_judges_and_goes_on_where_it_was(current: Adapter, t
     assert first["what was taught and held out"].after < first["what was taught and held out"].before
     artefact = Adapter.open(tmp_path / "run" / "artefact")
     assert artefact.card.parent == current.sha256
+    assert_between(current, artefact, tmp_path / "run" / "checkpoints")
     learnt = [source.licence for source in artefact.card.data]
     assert learnt.index("MIT") < learnt.index("the community's own, with their consent")  # what it goes on from comes first
     assert len(verdict.answers) == 2
@@ -296,6 +312,13 @@ def test_a_retraining_learns_judges_and_goes_on_where_it_was(current: Adapter, t
     assert (tmp_path / "run" / "metrics.jsonl").read_text().count('"step"') <= steps + 4  # nothing was trained anew
     words = [part for part in shown(made, verdict) if isinstance(part, str)]
     assert f"{made.trained} examples learnt, {made.held} held out" in words[0]
+
+
+def test_of_a_lora_that_began_anew_the_start_changes_nothing(current: Adapter) -> None:
+    trained = {"q_proj.lora_A.weight": torch.ones(2, 3), "q_proj.lora_B.weight": torch.ones(3, 2)}
+    (current.folder / LORA).unlink()
+    start = start_of_lora(trained, current)
+    assert [bool(weight.any()) for weight in start.values()] == [True, False]
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (8, 7)])

@@ -26,6 +26,9 @@ MANY = 200
 """Examples from which on the rate is the lower one."""
 RANKS = {"few": 8, "many": 16}
 """Of LoRA, where there is none to go on from."""
+KEPT = 0.2
+"""Of the adapter's weights that it started from, mixed into those that were trained: much of what was forgotten comes back, and
+hardly a fact goes (docs/results/retraining.md)."""
 TARGETS = {
     "pocket": ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     "phi2": ("q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2"),
@@ -54,6 +57,7 @@ def recipe(
         "quantize": "nf4" if quantised else None,
         "projector_lr": 5e-5,
         "text_only": start.card.text_only,
+        "keep_start": KEPT,
         "weigh": "examples",  # a replayed yes is as much as a sentence that is taught
         "max_length": MAX_LENGTH[preset.name],
         "steps": steps,
