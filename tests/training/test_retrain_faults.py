@@ -92,7 +92,7 @@ async def test_a_killed_retraining_ends_with_the_weights_of_an_undisturbed_one(r
 
 async def test_a_full_disk_is_a_sentence_and_with_room_it_goes_on(retrain: Retrain, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    (tmp_path / "full").write_text("20000")  # bytes: room for figures, none for weights
+    (tmp_path / "full").write_text("12000")  # bytes: room for figures, none for an optimizer
     with pytest.raises(TrainerError, match=r"^The disk with .*checkpoints is full: make room .* goes on from the last") as told:
         await retrain(folder)
     assert "\n" not in told.value.sentence
