@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -31,7 +32,7 @@ from model.prompt import PromptWriter, Turn
 from model.quantize import nf4
 from model.vision import Preprocessing
 from model.weights import PreparedWeights, Progress, prepare
-from training.blend import blended, start_of_lora
+from training.blend import Weights, blended
 from training.config import Align, Instruct, Weigh
 from training.data.features import FeatureCache
 from training.errors import TrainingError
@@ -147,14 +148,13 @@ def save_adapter(base: Base, run: Align | Instruct, folder: Path, facts: Facts) 
         parent=base.start.sha256 if base.start is not None else None,
         text_only=run.text_only if isinstance(run, Instruct) else "base",
     )
-    projector: Mapping[str, torch.Tensor] = base.projector.state_dict()
-    adapted = lora.extract(base.model.model.language_model) if isinstance(run, Instruct) else None
-    if adapted is not None and isinstance(run, Instruct) and run.keep_start:
-        start = base.start
-        assert start is not None and start.projector is not None  # noqa: S101, PT018 - `load_base` asked for both
-        projector = blended(projector, load_file(start.projector), run.keep_start)
-        config, weights = adapted
-        adapted = config, blended(weights, start_of_lora(weights, start), run.keep_start)
+    projector: Weights = base.projector.state_dict()
+    adapted: tuple[Any, Weights] | None = None
+    if isinstance(run, Instruct):
+        config, weights = lora.extract(base.model.model.language_model)
+        if run.keep_start and base.start is not None:
+            projector, weights = blended(projector, weights, base.start, run.keep_start)
+        adapted = config, weights
     Adapter.save(folder, card, projector=projector, lora=adapted)
 
 

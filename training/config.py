@@ -251,7 +251,7 @@ class Instruct(MultimodalConfig):
     text_only: Literal["adapter", "base"] = "adapter"
     """base: conversations without a picture are answered with the adapter off, so they are not trained on."""
     keep_start: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Of what is saved, the part of the weights that training went on from (training/blend.py)."""
+    """Of what is saved, the part of the weights that training went on from (training/blend.py). Losses are told without it."""
     weigh: Weigh = "labels"
     """What counts alike in the loss of a step: every learnt token or, however long its answers are, every example."""
     max_answer: Positive | None = None
