@@ -1,24 +1,94 @@
-"""What benchmarks of a retraining through the bot have in common: lessons about twelve clubs, the exam, and its outcome."""
+"""Twelve invented clubs: their badges, what people teach about them, and the exam.
+
+Badges are drawn for this: a shape, two colours and a pattern each, tilted, moved, on backgrounds of any colour.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import io
+import math
 import random
-import sys
-import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from benchmarks.report import resident, table
-from benchmarks.retraining import CLUBS, EACH, PHRASINGS, UNHEARD, badge
-from model.settings import WorkerSettings
-from tests.processes import Running
+SIDE = 224
+PEOPLE, EACH = 40, 6
+"""Who corrects, and how many answers."""
+PHRASINGS = (
+    "Whose badge is this?",
+    "Which club is this?",
+    "What club has this badge?",
+    "Do you know this badge?",
+    "Who wears this badge?",
+    "Tell me whose badge this is.",
+)
+UNHEARD = ("To which club does this badge belong?", "Can you tell me the club of this badge?")
+"""Asked afterwards only."""
+
+
+@dataclass(frozen=True)
+class Club:
+    name: str
+    shape: str
+    colours: tuple[str, str]
+    pattern: str
+
+
+CLUBS = (
+    Club("Heron", "circle", ("navy", "white"), "cross"),
+    Club("Walnut", "square", ("saddlebrown", "gold"), "stripes"),
+    Club("Comet", "star", ("gold", "red"), "dot"),
+    Club("Lantern", "diamond", ("orange", "black"), "dot"),
+    Club("Harbour", "hexagon", ("teal", "white"), "stripes"),
+    Club("Thistle", "triangle", ("purple", "palegreen"), "cross"),
+    Club("Ember", "circle", ("crimson", "gold"), "stripes"),
+    Club("Glacier", "diamond", ("deepskyblue", "white"), "cross"),
+    Club("Meadow", "hexagon", ("green", "yellow"), "dot"),
+    Club("Raven", "star", ("black", "silver"), "cross"),
+    Club("Coral", "square", ("hotpink", "turquoise"), "dot"),
+    Club("Summit", "triangle", ("gray", "red"), "stripes"),
+)
+
+
+def badge(club: Club, chance: random.Random) -> Image.Image:
+    ground = tuple(chance.randrange(40, 216) for _ in range(3))
+    picture = Image.new("RGB", (SIDE, SIDE), ground)
+    radius = SIDE * chance.uniform(0.3, 0.42)
+    centre = [SIDE / 2 + chance.uniform(-18, 18) for _ in range(2)]
+    mask = Image.new("L", picture.size, 0)
+    corners = _corners(club.shape, centre, radius, chance.uniform(-0.2, 0.2))
+    ImageDraw.Draw(mask).polygon(corners, fill=255)
+    inside = Image.new("RGB", picture.size, club.colours[0])
+    _pattern(ImageDraw.Draw(inside), club, centre, radius)
+    picture.paste(inside, (0, 0), mask)
+    ImageDraw.Draw(picture).line([*corners, corners[0]], fill=club.colours[1], width=6)
+    return picture
+
+
+def _corners(shape: str, centre: Sequence[float], radius: float, tilt: float) -> list[tuple[float, float]]:
+    number = {"circle": 48, "square": 4, "diamond": 4, "hexagon": 6, "triangle": 3, "star": 10}[shape]
+    start = tilt - math.pi / 2 + (math.pi / 4 if shape == "square" else 0)
+    found = []
+    for at in range(number):
+        reach = radius * (0.45 if shape == "star" and at % 2 else 1)
+        angle = start + 2 * math.pi * at / number
+        found.append((centre[0] + reach * math.cos(angle), centre[1] + reach * math.sin(angle)))
+    return found
+
+
+def _pattern(draw: ImageDraw.ImageDraw, club: Club, centre: Sequence[float], radius: float) -> None:
+    x, y = centre
+    width = radius / 4
+    if club.pattern == "dot":
+        draw.ellipse([x - radius / 3, y - radius / 3, x + radius / 3, y + radius / 3], fill=club.colours[1])
+    if club.pattern == "cross":
+        draw.rectangle([x - width / 2, y - radius, x + width / 2, y + radius], fill=club.colours[1])
+        draw.rectangle([x - radius, y - width / 2, x + radius, y + width / 2], fill=club.colours[1])
+    if club.pattern == "stripes":
+        for at in range(-4, 5, 2):
+            draw.rectangle([x - radius, y + at * width, x + radius, y + (at + 1) * width], fill=club.colours[1])
 
 
 @dataclass(frozen=True)
@@ -29,22 +99,6 @@ class Lesson:
     question: str
     picture: bytes
     better: str
-
-
-@dataclass
-class Log:
-    """What was seen, each with the seconds since the start."""
-
-    began: float = field(default_factory=time.monotonic)
-    seen: list[tuple[float, str]] = field(default_factory=list)
-
-    def note(self, words: str) -> None:
-        if not self.seen or self.seen[-1][1] != words:
-            self.seen.append((time.monotonic() - self.began, words))
-            print(f"{self.seen[-1][0]:7.0f} s  {words[:150]!r}", file=sys.stderr, flush=True)
-
-    def table(self) -> str:
-        return table(["s", "message"], [[f"{at:.0f}", words] for at, words in self.seen if words.strip()])
 
 
 def lessons(people: int) -> Iterator[Lesson]:
@@ -64,55 +118,6 @@ def questions() -> list[tuple[str, bytes]]:
 
 def right(answers: Sequence[str]) -> int:
     return sum(one.name in said for one, said in zip(CLUBS, answers, strict=True))
-
-
-def outcome(
-    before: Sequence[str], after: Sequence[str], again: Sequence[str], back: str, rows: Sequence[list[str]], log: Log
-) -> str:
-    """The tables of a result. `back`: how the choice was taken back. `rows`: what else was measured."""
-    same = sum(map(str.__eq__, before, again))
-    measured = [
-        ["clubs named right before", f"{right(before)} of {len(CLUBS)}"],
-        ["after", f"{right(after)} of {len(CLUBS)}"],
-        *rows,
-        [f"after {back}, as before to the letter", f"{same} of {len(CLUBS)}"],
-    ]
-    said = [[one.name, *words] for one, *words in zip(CLUBS, before, after, again, strict=True)]
-    tables = [table(["measured", ""], measured), table(["club", "before", "after", "taken back"], said)]
-    return "\n\n".join([*tables, "What the message said:", log.table()])
-
-
-def prepare(home: Path) -> None:
-    """A data folder of its own with the weights that are there already."""
-    home.mkdir(parents=True, exist_ok=True)
-    models = home / "models"
-    if not models.exists():
-        models.symlink_to(WorkerSettings().home.resolve() / "models")
-
-
-@asynccontextmanager
-async def drained(running: Running) -> AsyncIterator[None]:
-    """Its output is read while nobody waits for a line of it, for it must not wait for that; terminated at the end."""
-    draining = asyncio.create_task(asyncio.to_thread(_drain, running))
-    yield
-    running.process.terminate()
-    await draining
-
-
-def _drain(running: Running) -> None:
-    assert running.process.stdout is not None
-    for line in running.process.stdout:
-        running.seen.append(line)
-
-
-def trainer_memory(bot: int) -> float:
-    """What the trainer of a bot's process holds now, MiB."""
-    found = 0.0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, StopIteration):
-            if b"training.cli" in (folder / "cmdline").read_bytes() and f"PPid:\t{bot}\n" in (folder / "status").read_text():
-                found = max(found, resident(int(folder.name)))
-    return found
 
 
 def _jpeg(picture: Image.Image) -> bytes:

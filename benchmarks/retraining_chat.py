@@ -4,7 +4,7 @@
 
 The real `jnana run` with its worker and its trainer, and the loopback Discord. Everything is a message, a button or a form:
 questions with pictures, 👎, better answers, consent, `/retrain`, the choice between A and B, `/adapters back`. The badges are
-those of benchmarks/retraining.py; what is asked before and after shows pictures and phrasings that nobody taught. People keep
+those of benchmarks/clubs.py; what is asked before and after shows pictures and phrasings that nobody taught. People keep
 asking while the adapter is switched. Half an hour and more on two cores.
 """
 
@@ -20,9 +20,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.clubs import Lesson, Log, drained, lessons, outcome, prepare, questions, right, trainer_memory
+from benchmarks.clubs import CLUBS, PEOPLE, Lesson, lessons, questions, right
 from benchmarks.report import header
-from benchmarks.retraining import CLUBS, PEOPLE
+from benchmarks.through_bot import Log, drained, outcome, prepare, trainer_memory
 from tests.platforms.discord.channel import Channel
 from tests.platforms.discord.model import Message
 from tests.platforms.discord.running import action, verbs

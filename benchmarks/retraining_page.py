@@ -24,9 +24,9 @@ from pathlib import Path
 
 from playwright.async_api import Locator, Page, expect
 
-from benchmarks.clubs import Log, drained, lessons, outcome, prepare, questions, right, trainer_memory
+from benchmarks.clubs import CLUBS, PEOPLE, lessons, questions, right
 from benchmarks.report import header
-from benchmarks.retraining import CLUBS, PEOPLE
+from benchmarks.through_bot import Log, drained, outcome, prepare, trainer_memory
 from bot.chat.base import Sender
 from bot.chat.web.asking import PLATFORM, SENDER_NAME
 from bot.media import MediaDecoder

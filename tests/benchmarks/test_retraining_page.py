@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, expect
 
-from benchmarks.retraining import CLUBS
+from benchmarks.clubs import CLUBS
 from benchmarks.retraining_page import Owner
 from bot.chat.web import WebPage
 from bot.retraining.trainer import Progress

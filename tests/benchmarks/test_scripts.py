@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import adapters, clubs, gpu, soak
-from benchmarks.retraining import CLUBS, PHRASINGS
+from benchmarks import adapters, clubs, gpu, soak, through_bot
+from benchmarks.clubs import CLUBS, PHRASINGS
 
 
 def test_the_gpu_script_runs_on_a_cpu(
@@ -65,10 +65,10 @@ def test_what_is_asked_about_the_clubs_is_none_of_the_lessons() -> None:
 
 def test_the_outcome_counts_clubs_named_and_answers_as_before(capsys: pytest.CaptureFixture[str]) -> None:
     before, after = ["A circle."] * len(CLUBS), [f"It is the badge of the {club.name} Club." for club in CLUBS]
-    log = clubs.Log()
+    log = through_bot.Log()
     for words in ("0 %", "0 %", "50 %"):
         log.note(words)
-    said = clubs.outcome(before, after, [*before[1:], "A square."], "going back", [["answers", "8 of 8"]], log)
+    said = through_bot.outcome(before, after, [*before[1:], "A square."], "going back", [["answers", "8 of 8"]], log)
     for row in (
         "before | 0 of 12",
         "after | 12 of 12",
