@@ -42,6 +42,8 @@ class TelegramServer(World):
     def __init__(self, *, username: str = "jnana_bot", reads_all: bool = True) -> None:
         super().__init__(username=username, reads_all=reads_all)
         self.faults = Faults()
+        self.reads_html = True
+        """Without, each text with a parse_mode is refused as one that cannot be read."""
         app = web.Application(client_max_size=2 * UPLOAD_LIMIT)
         app.router.add_route("*", "/bot{token}/{method}", self._call)
         app.router.add_get("/file/bot{token}/{path:.+}", self._download)
@@ -101,6 +103,8 @@ class TelegramServer(World):
             await self._perform(call)
         if fault is not None:
             return self._faulty(request, call, fault)
+        if call.params.get("parse_mode") and not self.reads_html:
+            raise bad("can't parse entities: Unsupported start tag")
         return web.json_response({"ok": True, "result": await self._perform(call)})
 
     def _faulty(self, request: web.Request, call: Call | None, fault: Fault) -> web.StreamResponse:
