@@ -228,7 +228,7 @@ def test_all_that_comes_along_is_replayed_and_its_part_stays_however_many_are_le
 def test_lessons_without_a_picture_are_no_more_replayed_for_than_others(
     current: Adapter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They are trained once, the others a second time as a person sends them."""
+    """Few of them are trained a second time as a person sends them, or none: nothing is put in front of them."""
     folder = taught(tmp_path / "lessons", 200)
     rows = [{key: value for key, value in row.items() if key != "image"} for row in rows_of(folder / EXAMPLES)]
     for row in rows:
@@ -236,11 +236,11 @@ def test_lessons_without_a_picture_are_no_more_replayed_for_than_others(
     write(folder, rows)
     made = make(folder, tmp_path / "data", text_only="adapter")
 
-    def hinted(mind: object, source: Files, looked: object) -> Iterator[dict[str, Any]]:
+    def served(mind: object, source: Files, looked: object) -> Iterator[dict[str, Any]]:
         yield from (row for row in rows_of(source.file) if "image" in row)
 
     monkeypatch.setattr(run, "_mind", lambda *asked: contextlib.nullcontext())
-    monkeypatch.setattr(run, "_hinted", hinted)
+    monkeypatch.setattr(run, "as_served", served)
     asked = Retraining(folder, PHI2, current.folder, tmp_path / "run")
     files = run._as_served(asked, current, WorkerSettings(), made, unpack(tmp_path / "kept"), lambda what, done, total: None)
     counts = [file.times * len(rows_of(file.file)) for file in files]

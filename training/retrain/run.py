@@ -9,39 +9,34 @@ RUN/verdict.json    training.retrain.judge.Verdict
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from model.adapters import Adapter
-from model.errors import ApiError
-from model.mind import Message, Mind, Prompt, PromptTooLong
+from model.mind import Mind
 from model.presets import Preset
 from model.progress import progress
 from model.settings import WorkerSettings
 from model.weights import Progress, WeightsError, prepare
 from training.config import Files, dump
 from training.data.conversations import load_conversations
-from training.data.records import Conversation
 from training.errors import TrainingError
-from training.evaluate.answerer import picture_of
 from training.metrics import FINISHED
 from training.retrain.judge import Judge, Questions, Verdict
 from training.retrain.keepsakes import Keepsakes, unpack
 from training.retrain.lessons import Lessons, lines_of, make, write_lines
 from training.retrain.recipe import learnt, recipe, times
 from training.retrain.room import release, require_room
+from training.retrain.served import as_served, encoded
 from training.runs import ARTEFACT, write_whole
 from training.stages import train
 
 DATA, RECIPE, VERDICT = "data", "retrain.yaml", "verdict.json"
-MARK = "<image>"
-"""Where LLaVA's format has a picture; read in a photo, it is a word like any other."""
 KEEPSAKES_LICENCE = "MIT (easy-VQA), public domain (Openclipart), Apache-2.0 (Noto Color Emoji)"
 
 
@@ -117,17 +112,15 @@ def _mind(asked: Retraining, start: Adapter, settings: WorkerSettings, bars: Pro
 def _as_served(
     asked: Retraining, start: Adapter, settings: WorkerSettings, lessons: Lessons, keepsakes: Keepsakes, bars: Progress
 ) -> list[Files]:
-    """What is trained on: the lessons and what is replayed, each as it is, and once more as a person sends it, behind the lines
-    that say what the recogniser and the reader make of a picture. A mind that learnt without them would not know whom to
-    believe."""
+    """What is trained on: the lessons and what is replayed, each as it is, and once more as it is served."""
     taught = learnt(lessons, lessons.train)
     replay = Files(format="llava", file=keepsakes.replay, licence=KEEPSAKES_LICENCE)
-    hinted = {source: source.model_copy(update={"file": _beside(source.file)}) for source in (taught, replay)}
-    if not all(target.file.exists() for target in hinted.values()):
+    served = {source: source.model_copy(update={"file": _beside(source.file)}) for source in (taught, replay)}
+    if not all(target.file.exists() for target in served.values()):
         with _mind(asked, start, settings, bars) as mind:
-            for source, target in hinted.items():
-                write_lines(target.file, list(_hinted(mind, source, partial(bars, "Looking at pictures"))))
-    both = [[file for file in pair if file.file.stat().st_size] for pair in hinted.items()]
+            for source, target in served.items():
+                write_lines(target.file, list(as_served(mind, source, partial(bars, "Looking at pictures"))))
+    both = [[file for file in pair if file.file.stat().st_size] for pair in served.items()]
     often = times(*(sum(len(lines_of(file.file)) for file in files) for files in both))
     return [file.model_copy(update={"times": count}) for files, count in zip(both, often, strict=True) for file in files]
 
@@ -136,46 +129,13 @@ def _beside(file: Path) -> Path:
     return file.with_name(f"{file.stem}-as-served{file.suffix}")
 
 
-def _hinted(mind: Mind, source: Files, looked: Callable[[int, int], None]) -> Iterator[dict[str, Any]]:
-    lines = lines_of(source.file)
-    talks = load_conversations([source], skip_bad=False)
-    for at, (line, talk) in enumerate(zip(lines, talks, strict=True)):
-        looked(at, len(lines))
-        hints = _hints(mind, talk)
-        if not hints:
-            continue
-        record = json.loads(line)
-        first, *rest = record["conversations"]
-        words = "\n".join([*hints, talk.messages[0].text])
-        marked = f"{MARK}\n" * len(talk.images) + words
-        yield record | {"conversations": [first | {"value": marked}, *rest]}
-    looked(len(lines), len(lines))
-
-
-def _hints(mind: Mind, talk: Conversation) -> tuple[str, ...]:
-    """None for what is not trained on: without a picture, or too long for the mind."""
-    prompt = _prompt(mind, talk) if talk.images else None
-    return () if prompt is None else tuple(hint.replace(MARK, "image") for hint in prompt.hints)
-
-
-def _prompt(mind: Mind, talk: Conversation) -> Prompt | None:
-    """None: question and answer do not fit into the context."""
-    question = Message("user", (*(picture_of(path) for path in talk.images), talk.messages[0].text))
-    try:
-        return mind.encode([question], max_new_tokens=len(mind.answer_ids(talk.messages[1].text)))
-    except PromptTooLong:
-        return None
-    except ApiError as error:  # a picture that cannot be decoded
-        raise TrainingError(f"{talk.origin}: {error.message}") from error
-
-
 def _judged(
     asked: Retraining, start: Adapter, settings: WorkerSettings, lessons: Lessons, keepsakes: Keepsakes, bars: Progress
 ) -> Verdict:
     held_out = load_conversations([learnt(lessons, lessons.held_out)], skip_bad=False)
     with _mind(asked, start, settings, bars) as mind:
         names = [str(json.loads(line)["id"]) for line in lines_of(lessons.held_out)]
-        fitting = {names[talk.origin.number - 1]: talk for talk in held_out if _prompt(mind, talk) is not None}
+        fitting = {names[talk.origin.number - 1]: talk for talk in held_out if encoded(mind, talk) is not None}
         if not fitting:
             raise TrainingError("Nothing that was held out fits into the context: there is nothing to judge by.")
         judge = Judge(mind, mind.default, mind.attach(Adapter.open(asked.folder / ARTEFACT)), bars)
