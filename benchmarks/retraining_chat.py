@@ -169,8 +169,8 @@ async def use(here: Club, message: Message) -> tuple[int, int]:
 
 async def measure(to: Path) -> None:
     async with club(to) as here:
-        before = await here.exam()
-        here.log.note(f"before: {right(before)} of {len(CLUBS)}")
+        before = await here.exam(), await here.exam()
+        here.log.note(f"before: {right(before[0])} of {len(CLUBS)}")
         corrections = await teach(here)
         taught = time.monotonic() - here.log.began
         began = time.monotonic()

@@ -4,8 +4,9 @@
 
 The real `jnana run` with its worker and its trainer, and a real Chromium. Only the lessons are written into the database before
 the start: that people teach through a browser is what tests/web shows. The rest is clicked: twelve questions with uploaded
-pictures, Retrain, the message that grows, the choice between A and B, "Use it everywhere", "Back to the one before", and the
-same questions after each. Half an hour and more on two cores. `--people 4 --cancel` looks whether it works, in minutes.
+pictures, Retrain, the message that grows, the choice between A and B, "Use it everywhere" while visitors in tabs of their own
+keep asking, "Back to the one before", and the same questions after each. Half an hour and more on two cores.
+`--people 4 --cancel` looks whether it works, in minutes.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ ANSWER_MS = 180_000
 """For an answer, beside a run that trains."""
 TRAINING = 3 * 3600.0
 """Seconds for a run."""
+ASKING, ASKED = 4, 3
+"""Visitors who keep asking while the adapter is switched, and how often each does."""
+KEPT_ASKING = "What is the capital of France?"
 HALF = "▰" * 5
 """A run's message that is a good picture."""
 
@@ -116,15 +120,33 @@ class Owner:
                 return peak
         raise SystemExit("the run did not end")
 
-    async def use(self) -> None:
-        """Pick without knowing which is which, and choose the new one."""
+    async def use(self) -> tuple[int, int]:
+        """Pick without knowing which is which, and choose the new one while people ask; how many asked, and how many of them
+        were answered."""
+        asking = asyncio.Event()
+        talk = [asyncio.create_task(self._keep_asking(asking)) for _ in range(ASKING)]
         await self.button("blind-a").click()
         await expect(self.button("use")).to_be_visible(timeout=ANSWER_MS)
         self.log.note(await self.run.inner_text())
         await self.shoot("verdict")
+        asking.set()
         await self.button("use").click()
         await expect(self.run.get_by_role("button")).to_have_count(0, timeout=ANSWER_MS)
         self.log.note(await self.run.inner_text())
+        answers = [said for told in await asyncio.gather(*talk) for said in told]
+        return len(answers), sum(bool(said) and "⚠" not in said for said in answers)
+
+    async def _keep_asking(self, begin: asyncio.Event) -> list[str]:
+        """A visitor with a tab: what was said to questions that came before, in and after the switch."""
+        browser = self.page.context.browser
+        assert browser is not None
+        visitor = await open_page(browser, self.url)
+        await begin.wait()
+        said = []
+        for number in range(1, ASKED + 1):
+            await visitor.ask(KEPT_ASKING)
+            said.append(await visitor.answer(number, patience_ms=ANSWER_MS))
+        return said
 
     async def back(self) -> None:
         await self.page.goto(f"{self.url}/teaching")
@@ -176,8 +198,8 @@ async def measure(to: Path, people: int, shots: Path | None, *, cancelled: bool)
     with contextlib.redirect_stdout(sys.stderr):  # what is logged is no part of the result
         corrections = await teach(to, people)
     async with owner(to, shots) as here:
-        before = await here.exam()
-        here.log.note(f"before: {right(before)} of {len(CLUBS)}")
+        before = await here.exam(), await here.exam()
+        here.log.note(f"before: {right(before[0])} of {len(CLUBS)}")
         await here.begin()
         if cancelled:
             await here.cancel()
@@ -198,11 +220,12 @@ async def measure(to: Path, people: int, shots: Path | None, *, cancelled: bool)
         if not await here.button("blind-a").count():
             print(f"Not offered:\n\n{await here.run.inner_text()}")
             return
-        await here.use()
+        asked, answered = await here.use()
         after = await here.exam()
         here.log.note(f"after: {right(after)} of {len(CLUBS)}")
         await here.back()
-        print(outcome(before, after, await here.exam(), '"Back to the one before"', [], here.log))
+        rows = [["answers during the switch", f"{answered} of {asked}"]]
+        print(outcome(before, after, await here.exam(), '"Back to the one before"', rows, here.log))
 
 
 def main() -> None:

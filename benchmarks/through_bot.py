@@ -34,18 +34,27 @@ class Log:
 
 
 def outcome(
-    before: Sequence[str], after: Sequence[str], again: Sequence[str], back: str, rows: Sequence[list[str]], log: Log
+    before: tuple[Sequence[str], Sequence[str]],
+    after: Sequence[str],
+    again: Sequence[str],
+    back: str,
+    rows: Sequence[list[str]],
+    log: Log,
 ) -> str:
-    """The tables of a result. `back`: how the choice was taken back. `rows`: what else was measured."""
-    same = sum(map(str.__eq__, before, again))
+    """The tables of a result. `before`: the exam, held twice, for what was computed once is read back the second time, and in
+    int8 that alone changes some answers. `back`: how the choice was taken back. `rows`: what else was measured."""
+    first, second = before
+    alike = sum(map(str.__eq__, first, second))
+    same = sum(said in pair for said, *pair in zip(again, first, second, strict=True))
     measured = [
-        ["clubs named right before", f"{right(before)} of {len(CLUBS)}"],
+        ["clubs named right before", f"{right(first)} of {len(CLUBS)}"],
         ["after", f"{right(after)} of {len(CLUBS)}"],
         *rows,
-        [f"after {back}, as before to the letter", f"{same} of {len(CLUBS)}"],
+        ["asked twice before, the same to the letter", f"{alike} of {len(CLUBS)}"],
+        [f"after {back}, as one of those two to the letter", f"{same} of {len(CLUBS)}"],
     ]
-    said = [[one.name, *words] for one, *words in zip(CLUBS, before, after, again, strict=True)]
-    tables = [table(["measured", ""], measured), table(["club", "before", "after", "taken back"], said)]
+    said = [[one.name, *words] for one, *words in zip(CLUBS, first, second, after, again, strict=True)]
+    tables = [table(["measured", ""], measured), table(["club", "before", "asked again", "after", "taken back"], said)]
     return "\n\n".join([*tables, "What the message said:", log.table()])
 
 

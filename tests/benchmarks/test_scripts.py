@@ -64,16 +64,18 @@ def test_what_is_asked_about_the_clubs_is_none_of_the_lessons() -> None:
 
 
 def test_the_outcome_counts_clubs_named_and_answers_as_before(capsys: pytest.CaptureFixture[str]) -> None:
-    before, after = ["A circle."] * len(CLUBS), [f"It is the badge of the {club.name} Club." for club in CLUBS]
+    first, after = ["A circle."] * len(CLUBS), [f"It is the badge of the {club.name} Club." for club in CLUBS]
     log = through_bot.Log()
     for words in ("0 %", "0 %", "50 %"):
         log.note(words)
-    said = through_bot.outcome(before, after, [*before[1:], "A square."], "going back", [["answers", "8 of 8"]], log)
+    before = first, ["Round.", *first[1:]]
+    said = through_bot.outcome(before, after, ["Round.", *first[2:], "A square."], "going back", [["answers", "8 of 8"]], log)
     for row in (
         "before | 0 of 12",
         "after | 12 of 12",
         "answers | 8 of 8",
-        "after going back, as before to the letter | 11 of 12",
+        "asked twice before, the same to the letter | 11 of 12",
+        "after going back, as one of those two to the letter | 11 of 12",
     ):
         assert f"{row} |" in said
     assert said.count("0 % |") == 2
