@@ -34,6 +34,7 @@ from model.mind import Prompt
 from model.modeling import JnanaForConditionalGeneration
 from model.presets import get_preset
 from model.quantize import nf4
+from model.recorded import CudaGraphs, Record
 from model.sampling import Sampling
 from model.vision import EfficientNetLiteConfig, EfficientNetLiteModel
 
@@ -49,6 +50,8 @@ class Row:
     precision: str
     crowd: int
     decode: float
+    recorded: float
+    """The same, played from CUDA graphs (MODEL_CUDA_GRAPHS)."""
     decode_limit: float
     generate: float
     prefill: float
@@ -174,21 +177,34 @@ def measure(text: PreTrainedModel, precision: str, device: torch.device, context
     (alone,) = prompts(1, context, config.vocab_size, 0)
     generated = generate_rate(text, alone.to(device))
     mind: Any = RandomMind(text, device)
-    engine = Engine(mind)
-    engine.slots = max(CROWDS)
+    plain = _crowds(Engine(mind), context, config.vocab_size, device)
+    played = _crowds(Engine(mind, graphs(device)), context, config.vocab_size, device)
     rows = []
-    asyncio.run(crowd(engine, prompts(2, context, config.vocab_size, 1), device, STEPS))  # warm
-    for count in CROWDS:
-        answer = STEPS + -(-count * context // PROMPT_TOKENS)  # the first one still grows when the last prompt is read
-        asked = prompts(count, context, config.vocab_size, 2 + count)
-        first, decode = asyncio.run(crowd(engine, asked, device, answer))
+    for count, (first, decode), (_, recorded) in zip(CROWDS, plain, played, strict=True):
         step = (read + count * context * token_bytes) / limits.reads
         reading = limits.multiplies / (2 * multiplied)
-        rows.append(Row(precision, count, decode, count / step, generated, count * context / first, reading, memory))
+        limit = count / step
+        rows.append(Row(precision, count, decode, recorded, limit, generated, count * context / first, reading, memory))
         print(rows[-1], file=sys.stderr, flush=True)
+    return rows
+
+
+def graphs(device: torch.device) -> Record:
+    """On a CPU the same computation stands in for its recording."""
+    return CudaGraphs(device) if device.type == "cuda" else lambda compute: compute
+
+
+def _crowds(engine: Engine, context: int, vocabulary: int, device: torch.device) -> list[tuple[float, float]]:
+    """As `crowd`, for each of CROWDS."""
+    engine.slots = max(CROWDS)
+    asyncio.run(crowd(engine, prompts(2, context, vocabulary, 1), device, STEPS))  # warm
+    found = []
+    for count in CROWDS:
+        answer = STEPS + -(-count * context // PROMPT_TOKENS)  # the first one still grows when the last prompt is read
+        found.append(asyncio.run(crowd(engine, prompts(count, context, vocabulary, 2 + count), device, answer)))
     engine.close()
     engine.join()
-    return rows
+    return found
 
 
 def report(rows: list[Row], context: int) -> str:
@@ -197,16 +213,28 @@ def report(rows: list[Row], context: int) -> str:
             row.precision,
             str(row.crowd),
             f"{row.decode:.1f}",
-            f"{row.decode / row.decode_limit:.0%} of {row.decode_limit:.0f}",
+            f"{row.recorded:.1f}",
+            f"{row.recorded / row.decode_limit:.0%} of {row.decode_limit:.0f}",
             f"{row.generate:.1f}",
-            f"{row.decode / row.generate:.1f}",
+            f"{row.recorded / row.generate:.1f}",
             f"{row.prefill:.0f}",
             f"{row.prefill / row.prefill_limit:.0%} of {row.prefill_limit:.0f}",
             f"{row.memory / 1e9:.2f} GB",
         ]
         for row in rows
     ]
-    head = ["weights", "at once", "decode", "of the limit", "`generate`", "times", "prefill", "of the limit", "memory"]
+    head = [
+        "weights",
+        "at once",
+        "decode",
+        "recorded",
+        "of the limit",
+        "`generate`",
+        "times",
+        "prefill",
+        "of the limit",
+        "memory",
+    ]
     return f"Context {context} tokens; tokens a second of all together.\n\n{table(head, cells)}"
 
 

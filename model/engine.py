@@ -21,6 +21,7 @@ from model.batch import Batch
 from model.mind import Mind, Prompt
 from model.packed import PackedModel
 from model.prefixes import Prefixes
+from model.recorded import Record, RecordedModel
 from model.sampling import Sampling
 from model.writing import Token, Writing
 
@@ -63,9 +64,10 @@ class Engine:
 
     slots = 16
 
-    def __init__(self, mind: Mind) -> None:
+    def __init__(self, mind: Mind, record: Record | None = None) -> None:
+        """`record`: how passes are recorded, None: not at all."""
         self._mind = mind
-        self._packed = PackedModel(mind.model)
+        self._packed = PackedModel(mind.model) if record is None else RecordedModel(mind.model, record)
         memory = _memory(mind.device)
         kept = int(memory * FOR_PREFIXES)
         self._prefixes = Prefixes(kept)

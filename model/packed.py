@@ -60,18 +60,18 @@ class Slots:
 
     def bytes_of(self, rows: int, tokens: int) -> int:
         """What `rows` conversations of up to `tokens` need."""
-        return _doubled(rows) * _rounded(tokens) * self.bytes_per_token
+        return doubled(rows) * _rounded(tokens) * self.bytes_per_token
 
     def bytes_with(self, rows: int, tokens: int) -> int:
         """What is taken once they are in: slots do not shrink before the last conversation is gone."""
         _, _, rows_now, _, capacity, _ = self.memory.shape
-        return max(rows_now, _doubled(rows)) * max(capacity, _rounded(tokens)) * self.bytes_per_token
+        return max(rows_now, doubled(rows)) * max(capacity, _rounded(tokens)) * self.bytes_per_token
 
     def take(self, tokens: int) -> int:
         """The lowest free row, with room for so many tokens."""
         layers, both, rows, heads, capacity, width = self.memory.shape
         if not self._free or tokens > capacity:
-            wanted = rows if self._free else _doubled(rows + 1)
+            wanted = rows if self._free else doubled(rows + 1)
             grown = self.memory.new_zeros(layers, both, wanted, heads, max(capacity, _rounded(tokens)), width)
             grown[:, :, :rows, :, :capacity] = self.memory
             self.memory = grown
@@ -96,23 +96,31 @@ class Slots:
 class Step:
     """What attention needs to know of a pass, made once for all layers."""
 
-    def __init__(self, slots: Slots, pieces: Sequence[Piece]) -> None:
+    def __init__(
+        self, memory: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor, top: int, width: int, pieces: Sequence[Piece]
+    ) -> None:
+        """`memory`: of the slots. `rows`, `positions`: (tokens,) of each token's slot and of each in its conversation.
+        `pieces`: those of more than one token; they come last. All others lie in the first `top` rows, and are the next of
+        fewer than `width` tokens."""
+        self._memory = memory
+        self.rows, self.positions = rows, positions
+        self._pieces = pieces
+        self._singles = rows[: len(rows) - sum(piece.count for piece in pieces)]
+        self._top, self._width = top, width
+        ends = torch.ones(top, dtype=torch.int64, device=rows.device)  # rows between that do not take part see one token
+        ends[self._singles] = positions[: len(self._singles)] + 1
+        self._mask = (torch.arange(width, device=rows.device) < ends[:, None])[:, None, None]
+
+    @classmethod
+    def of(cls, slots: Slots, pieces: Sequence[Piece]) -> Step:
         """`pieces`: in the order of their tokens; those of one token come first."""
-        self._memory = slots.memory
-        device = slots.memory.device
-        self.rows = torch.tensor([piece.row for piece in pieces for _ in range(piece.count)], device=device)
-        """(tokens,) of each token's slot."""
+        memory = slots.memory
+        rows = torch.tensor([piece.row for piece in pieces for _ in range(piece.count)], device=memory.device)
         positions = [at for piece in pieces for at in range(piece.past, piece.end)]
-        self.positions = torch.tensor(positions, device=device)
-        """(tokens,) of each token in its conversation."""
         singles = [piece for piece in pieces if piece.count == 1]
-        self._pieces = pieces[len(singles) :]
-        self._singles = self.rows[: len(singles)]
-        self._top = max((piece.row for piece in singles), default=-1) + 1
-        self._width = max((piece.end for piece in singles), default=0)
-        ends = torch.ones(self._top, dtype=torch.int64, device=device)  # rows between that do not take part see one token
-        ends[self._singles] = self.positions[: len(singles)] + 1
-        self._mask = (torch.arange(self._width, device=device) < ends[:, None])[:, None, None]
+        top = max((piece.row for piece in singles), default=-1) + 1
+        width = max((piece.end for piece in singles), default=0)
+        return cls(memory, rows, torch.tensor(positions, device=memory.device), top, width, pieces[len(singles) :])
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
         """(1, heads, tokens, width) each, keys and values with heads of their own -> (1, tokens, heads, width)."""
@@ -199,7 +207,11 @@ class PackedModel:
 
     def forward(self, slots: Slots, pieces: Sequence[Piece], embedded: torch.Tensor) -> torch.Tensor:
         """Logits behind the last token of each piece: (tokens, hidden) -> (pieces, vocabulary) fp32."""
-        step = Step(slots, pieces)
+        ends = torch.tensor([piece.count for piece in pieces], device=embedded.device).cumsum(0) - 1
+        return self.compute(Step.of(slots, pieces), embedded, ends)
+
+    def compute(self, step: Step, embedded: torch.Tensor, ends: torch.Tensor | slice) -> torch.Tensor:
+        """The same, with what is told to a GPU told already. `ends`: which tokens' logits."""
         hidden = self._text(
             inputs_embeds=embedded[None],
             position_ids=step.positions[None],
@@ -207,12 +219,11 @@ class PackedModel:
             use_cache=False,
             step=step,
         ).last_hidden_state[0]
-        ends = torch.tensor([piece.count for piece in pieces], device=hidden.device).cumsum(0) - 1
         logits: torch.Tensor = self._model.lm_head(hidden[ends]).float()
         return logits
 
 
-def _doubled(rows: int) -> int:
+def doubled(rows: int) -> int:
     """The power of two that is not less: growing copies everything, so it happens seldom."""
     return 1 << (rows - 1).bit_length() if rows else 0
 

@@ -43,6 +43,11 @@ class WorkerSettings(BaseSettings):
         validation_alias="MODEL_PRECISION",
         description="auto, fp32, bf16, int8 (pocket on a CPU) or nf4 (phi2). auto takes what is fast and fits.",
     )
+    cuda_graphs: bool = Field(
+        default=False,
+        validation_alias="MODEL_CUDA_GRAPHS",
+        description="Send a GPU each token's work as one recorded command. Written without a GPU at hand: look at the log.",
+    )
     threads: int = Field(
         default=0,
         ge=0,

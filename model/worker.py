@@ -20,6 +20,7 @@ from model.metrics import Metrics
 from model.mind import LOAD_STEPS, LOADING, Message, Mind
 from model.presets import Preset, get_preset
 from model.queue import FairQueue
+from model.recorded import CudaGraphs
 from model.schema import Health
 from model.settings import WorkerSettings
 from model.shelf import chosen
@@ -79,7 +80,7 @@ def _load(
         progress=progress,
     )
     progress(LOADING, LOAD_STEPS - 1, LOAD_STEPS)
-    engine = Engine(mind)
+    engine = Engine(mind, CudaGraphs(mind.device) if settings.cuda_graphs and mind.device.type == "cuda" else None)
     speech = Speech(weights.speech, device=str(mind.device), threads=threads)
     parts = Parts(mind, engine, AdapterPool(settings, mind, engine, adapter), speech)
     progress(LOADING, LOAD_STEPS, LOAD_STEPS)
