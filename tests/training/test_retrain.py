@@ -6,8 +6,9 @@ import contextlib
 import json
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -213,7 +214,7 @@ def test_more_examples_are_learnt_longer_at_a_lower_rate(current: Adapter) -> No
     assert few.start == current.folder.resolve()
     assert set(few.lora.targets) == {"q_proj", "fc1", "dense"}
     assert (few.lora.rank, few.quantize, few.template) == (4, None, "chat")
-    assert few.weigh == "examples"  # a replayed "yes" is not a fifth of a sentence
+    assert (few.weigh, few.order) == ("examples", "random")  # a "yes" is a whole example, and steps mix it with what is taught
 
 
 @pytest.mark.parametrize("trained", [18, 100, 216, 480, 550, 560, 700, 721, 1079, 1080, 2200, 5000, 10_000])
@@ -236,27 +237,21 @@ def test_lessons_without_a_picture_are_no_more_replayed_for_than_others(
     write(folder, rows)
     made = make(folder, tmp_path / "data", text_only="adapter")
 
-    def served(mind: object, source: Files, looked: object) -> Iterator[dict[str, Any]]:
-        yield from (row for row in rows_of(source.file) if "image" in row)
+    def seen_by(mind: object, source: Files, looked: object) -> Iterator[SimpleNamespace]:
+        yield from (SimpleNamespace(record=row) for row in rows_of(source.file))
+
+    def as_served(seen: Iterable[SimpleNamespace]) -> Iterator[dict[str, Any]]:
+        yield from (one.record for one in seen if "image" in one.record)
 
     monkeypatch.setattr(run, "_mind", lambda *asked: contextlib.nullcontext())
-    monkeypatch.setattr(run, "as_served", served)
+    monkeypatch.setattr(run, "seen_by", seen_by)
+    monkeypatch.setattr(run, "as_served", as_served)
+    monkeypatch.setattr(run, "with_own_answers", lambda mind, seen: seen)
     asked = Retraining(folder, PHI2, current.folder, tmp_path / "run")
     files = run._as_served(asked, current, WorkerSettings(), made, unpack(tmp_path / "kept"), lambda what, done, total: None)
     counts = [file.times * len(rows_of(file.file)) for file in files]
-    assert [file.file.name for file in files] == ["train.jsonl", "replay.jsonl", "replay-as-served.jsonl"]
+    assert [file.file.name for file in files] == ["train.jsonl", "replay-own.jsonl", "replay-own-as-served.jsonl"]
     assert 0.17 <= sum(counts[1:]) / sum(counts) <= 0.301
-
-
-def test_keepsakes_are_small_whole_and_apart(tmp_path: Path) -> None:
-    kept = unpack(tmp_path)
-    replay, vqa, captions = (rows_of(file) for file in (kept.replay, kept.vqa, kept.captions))
-    assert (len(replay), len(vqa), len(captions)) == (600, 150, 154)
-    pictures = [{row["image"] for row in rows} for rows in (replay, vqa, captions)]
-    assert not pictures[0] & (pictures[1] | pictures[2])
-    assert {"yes", "no", "circle", "red"} < {row["conversations"][1]["value"] for row in vqa}  # not one kind of question only
-    assert all((tmp_path / name).is_file() for name in set.union(*pictures))
-    assert all(licence in (tmp_path / "LICENCES").read_text() for licence in ("MIT", "public domain", "Apache-2.0"))
 
 
 # --- The run ---
@@ -301,7 +296,7 @@ def test_a_retraining_learns_judges_and_goes_on_where_it_was(current: Adapter, t
     assert learnt.index("MIT") < learnt.index("the community's own, with their consent")  # what it goes on from comes first
     assert len(verdict.answers) == 2
     (replayed,) = (
-        source for source in load(Instruct, tmp_path / "run" / "retrain.yaml").data.train if source.file.name == "replay.jsonl"
+        source for source in load(Instruct, tmp_path / "run" / "retrain.yaml").data.train if source.file.name == run.OWN
     )
     part = replayed.times * len(rows_of(replayed.file))  # of six that there are, as many times as it takes
     assert 0.17 <= part / (part + made.trained) <= 0.301

@@ -9,13 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from PIL import Image
 
 from bot.memory import speaker, user_message
 from bot.store.records import RememberedTurn
 from model.mind import Message, Mind, Picture, PromptTooLong
 from training.config import Files
-from training.retrain.served import NAMES, as_served
+from training.retrain import served
+from training.retrain.served import NAMES, as_served, seen_by, with_own_answers
 
 SEEN = 'The photo shows <image> and "a badge".'
 
@@ -36,6 +38,19 @@ class Seeing:
         return list(text.encode())
 
 
+class Says:
+    """Answers all but the last of the prompts with a word that marks a picture."""
+
+    def __init__(self, mind: object) -> None:
+        pass
+
+    def write(self, prompts: Sequence[object], *, max_tokens: int) -> list[str]:
+        return ["An <image>."] * (len(prompts) - 1) + [""]
+
+    def close(self) -> None:
+        pass
+
+
 def lessons(folder: Path, questions: Sequence[str], **shown: str) -> Files:
     Image.new("RGB", (40, 40), "red").save(folder / "badge.png")
     mark = "<image>\n" if shown else ""
@@ -48,27 +63,27 @@ def lessons(folder: Path, questions: Sequence[str], **shown: str) -> Files:
 
 
 def values(source: Files, mind: Seeing) -> list[str]:
-    rows: list[dict[str, Any]] = list(as_served(cast(Mind, mind), source, lambda done, total: None))
+    rows: list[dict[str, Any]] = list(as_served(seen_by(cast(Mind, mind), source, lambda done, total: None)))
     assert all(row["conversations"][1]["value"] == "The Heron Club." for row in rows)
     return [row["conversations"][0]["value"] for row in rows]
 
 
 def test_a_question_stands_behind_what_is_seen_and_half_the_time_behind_a_name(tmp_path: Path) -> None:
     source = lessons(tmp_path, ["Whose is it?"] * 100, image="badge.png")
-    served = values(source, Seeing())
-    assert len(served) == 100
+    lines = values(source, Seeing())
+    assert len(lines) == 100
     hint = "<image>\n" + SEEN.replace("<image>", "image")
-    named = {line.removeprefix(f"{hint}\n") for line in served if line != f"{hint}\nWhose is it?"}
+    named = {line.removeprefix(f"{hint}\n") for line in lines if line != f"{hint}\nWhose is it?"}
     assert named <= {f"{name}: Whose is it?" for name in NAMES}
     assert len(named) > len(NAMES) // 2
-    assert 35 < sum(line != f"{hint}\nWhose is it?" for line in served) < 65
-    assert served == values(source, Seeing())  # the same the next time
+    assert 35 < sum(line != f"{hint}\nWhose is it?" for line in lines) < 65
+    assert lines == values(source, Seeing())  # the same the next time
 
 
 def test_what_nothing_is_put_in_front_of_is_not_learnt_twice(tmp_path: Path) -> None:
-    served = values(lessons(tmp_path, ["Who is the president?"] * 100), Seeing())
-    assert 35 < len(served) < 65
-    assert all(line.endswith(": Who is the president?") for line in served)
+    lines = values(lessons(tmp_path, ["Who is the president?"] * 100), Seeing())
+    assert 35 < len(lines) < 65
+    assert all(line.endswith(": Who is the president?") for line in lines)
 
 
 def test_what_is_too_long_is_left_out(tmp_path: Path) -> None:
@@ -80,3 +95,16 @@ def test_a_name_stands_where_the_bot_puts_it() -> None:
         assert speaker(name) == name
         turn = RememberedTurn(name, "Whose is it?")
         assert user_message(turn, group=True).text == f"{name}: Whose is it?"
+
+
+def test_what_is_replayed_has_the_minds_own_first_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says, and not what it should have said; where it says nothing, there is nothing to keep."""
+    monkeypatch.setattr(served, "MindAnswerer", Says)
+    source = lessons(tmp_path, ["What is this?", "And what colour is it?", "Say nothing."], image="badge.png")
+    seen = list(seen_by(cast(Mind, Seeing()), source, lambda done, total: None))
+    own = with_own_answers(cast(Mind, Seeing()), seen)
+    assert [one.record["conversations"] for one in own] == [
+        [{"from": "human", "value": "<image>\nWhat is this?"}, {"from": "gpt", "value": "An image."}],
+        [{"from": "human", "value": "<image>\nAnd what colour is it?"}, {"from": "gpt", "value": "An image."}],
+    ]
+    assert all(row["conversations"][0]["value"].startswith(f"<image>\n{SEEN[:14]}") for row in as_served(own))

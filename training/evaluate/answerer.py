@@ -97,7 +97,11 @@ class MindAnswerer:
 
     def answers(self, asked: Iterable[tuple[Sequence[Path], str]], *, max_tokens: int) -> list[str]:
         """What it says to each (pictures, question), as `answer`; written side by side, which takes less time."""
-        return self._runner.run(self._write_all([self._encode(*one, max_tokens) for one in asked], max_tokens))
+        return self.write([self._encode(*one, max_tokens) for one in asked], max_tokens=max_tokens)
+
+    def write(self, prompts: Sequence[Prompt], *, max_tokens: int) -> list[str]:
+        """The answers to what was encoded already."""
+        return self._runner.run(self._write_all(prompts, max_tokens))
 
     def choose(self, pictures: Sequence[Path], question: str, choices: Sequence[str]) -> str:
         """By the log-likelihood of a choice's tokens and of the answer's end, so that short choices have no advantage.

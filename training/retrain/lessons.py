@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -169,5 +169,5 @@ def lines_of(file: Path) -> list[str]:
     return [line for line in file.read_text("utf-8").split("\n") if line.strip()]
 
 
-def write_lines(file: Path, records: Sequence[Mapping[str, Any]]) -> None:
+def write_lines(file: Path, records: Iterable[Mapping[str, Any]]) -> None:
     write_whole(file, "".join(json.dumps(record) + "\n" for record in records))

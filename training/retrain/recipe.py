@@ -59,6 +59,7 @@ def recipe(
         "text_only": start.card.text_only,
         "keep_start": KEPT,
         "weigh": "examples",  # a replayed yes is as much as a sentence that is taught
+        "order": "random",  # by length, what is taught and what is replayed would pull in steps of their own, in turns
         "max_length": MAX_LENGTH[preset.name],
         "steps": steps,
         "batch": {"size": BATCH, "micro": BATCH if preset.name == "pocket" else 2},

@@ -32,11 +32,13 @@ from training.retrain.keepsakes import Keepsakes, unpack
 from training.retrain.lessons import Lessons, lines_of, make, write_lines
 from training.retrain.recipe import learnt, recipe, times
 from training.retrain.room import release, require_room
-from training.retrain.served import as_served, encoded
+from training.retrain.served import as_served, encoded, seen_by, with_own_answers
 from training.runs import ARTEFACT, write_whole
 from training.stages import train
 
 DATA, RECIPE, VERDICT = "data", "retrain.yaml", "verdict.json"
+OWN = "replay-own.jsonl"
+"""Beside what is replayed, in the folder of keepsakes."""
 KEEPSAKES_LICENCE = "MIT (easy-VQA), public domain (Openclipart), Apache-2.0 (Noto Color Emoji)"
 
 
@@ -112,14 +114,19 @@ def _mind(asked: Retraining, start: Adapter, settings: WorkerSettings, bars: Pro
 def _as_served(
     asked: Retraining, start: Adapter, settings: WorkerSettings, lessons: Lessons, keepsakes: Keepsakes, bars: Progress
 ) -> list[Files]:
-    """What is trained on: the lessons and what is replayed, each as it is, and once more as it is served."""
+    """What is trained on: the lessons, and what is replayed with the start's own answers, each as it is, and once more as it is
+    served."""
     taught = learnt(lessons, lessons.train)
-    replay = Files(format="llava", file=keepsakes.replay, licence=KEEPSAKES_LICENCE)
-    served = {source: source.model_copy(update={"file": _beside(source.file)}) for source in (taught, replay)}
+    given = Files(format="llava", file=keepsakes.replay, licence=KEEPSAKES_LICENCE)
+    own = given.model_copy(update={"file": keepsakes.replay.with_name(OWN)})
+    served = {source: source.model_copy(update={"file": _beside(source.file)}) for source in (taught, own)}
     if not all(target.file.exists() for target in served.values()):
         with _mind(asked, start, settings, bars) as mind:
-            for source, target in served.items():
-                write_lines(target.file, list(as_served(mind, source, partial(bars, "Looking at pictures"))))
+            looked = partial(bars, "Looking at pictures")
+            write_lines(served[taught].file, as_served(seen_by(mind, taught, looked)))
+            replayed = with_own_answers(mind, list(seen_by(mind, given, looked)))
+            write_lines(own.file, (one.record for one in replayed))
+            write_lines(served[own].file, as_served(replayed))
     both = [[file for file in pair if file.file.stat().st_size] for pair in served.items()]
     often = times(*(sum(len(lines_of(file.file)) for file in files) for files in both))
     return [file.model_copy(update={"times": count}) for files, count in zip(both, often, strict=True) for file in files]

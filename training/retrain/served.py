@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from model.errors import ApiError
@@ -17,7 +18,8 @@ from training.config import Files
 from training.data.conversations import load_conversations
 from training.data.records import Conversation
 from training.errors import TrainingError
-from training.evaluate.answerer import picture_of
+from training.evaluate.answerer import MindAnswerer, picture_of
+from training.retrain import judge
 from training.retrain.lessons import lines_of
 
 MARK = "<image>"
@@ -33,27 +35,56 @@ NAMED = 0.5
 SEED = 0
 
 
-def as_served(mind: Mind, source: Files, looked: Callable[[int, int], None]) -> Iterator[dict[str, Any]]:
-    """Records of LLaVA's format, every second one with a name, drawn. Left out: those that nothing is put in front of, and
-    those that are too long for the mind.
+@dataclass(frozen=True)
+class Seen:
+    """A record of LLaVA's format, and its first question as the mind reads it."""
+
+    record: dict[str, Any]
+    talk: Conversation
+    prompt: Prompt
+
+
+def seen_by(mind: Mind, source: Files, looked: Callable[[int, int], None]) -> Iterator[Seen]:
+    """The records of `source` that are not too long for the mind.
 
     `looked`: told how many of how many are done. Raises TrainingError: a picture that cannot be decoded."""
-    chance = random.Random(SEED)  # noqa: S311 - the same for the same lessons
     lines = lines_of(source.file)
     talks = load_conversations([source], skip_bad=False)
     for at, (line, talk) in enumerate(zip(lines, talks, strict=True)):
         looked(at, len(lines))
-        name = chance.choice(NAMES) if chance.random() < NAMED else None
-        prompt = encoded(mind, talk)
-        if prompt is None or not (name or prompt.hints):
-            continue
-        asked = talk.messages[0].text
-        shown = [*(hint.replace(MARK, "image") for hint in prompt.hints), f"{name}: {asked}" if name else asked]
-        record = json.loads(line)
-        first, *rest = record["conversations"]
-        marked = f"{MARK}\n" * len(talk.images) + "\n".join(shown)
-        yield record | {"conversations": [first | {"value": marked}, *rest]}
+        if (prompt := encoded(mind, talk)) is not None:
+            yield Seen(json.loads(line), talk, prompt)
     looked(len(lines), len(lines))
+
+
+def as_served(seen: Iterable[Seen]) -> Iterator[dict[str, Any]]:
+    """Every second record with a name, drawn; left out are those that nothing is put in front of."""
+    chance = random.Random(SEED)  # noqa: S311 - the same for the same lessons
+    for one in seen:
+        name = chance.choice(NAMES) if chance.random() < NAMED else None
+        if not (name or one.prompt.hints):
+            continue
+        asked = one.talk.messages[0].text
+        shown = [*(hint.replace(MARK, "image") for hint in one.prompt.hints), f"{name}: {asked}" if name else asked]
+        first, *rest = one.record["conversations"]
+        marked = f"{MARK}\n" * len(one.talk.images) + "\n".join(shown)
+        yield one.record | {"conversations": [first | {"value": marked}, *rest]}
+
+
+def with_own_answers(mind: Mind, seen: Sequence[Seen]) -> list[Seen]:
+    """With what the mind says itself to the first question (as in Learning without Forgetting, https://arxiv.org/abs/1606.09282):
+    what it should have said of a drawing would be one more lesson, and what is replayed is to keep it as it is."""
+    answerer = MindAnswerer(mind)
+    try:
+        said = answerer.write([one.prompt for one in seen], max_tokens=judge.MAX_TOKENS)
+    finally:
+        answerer.close()
+    return [_answered(one, words.replace(MARK, "image")) for one, words in zip(seen, said, strict=True) if words]
+
+
+def _answered(one: Seen, words: str) -> Seen:
+    question, _, *rest = one.record["conversations"]
+    return replace(one, record=one.record | {"conversations": [question, {"from": "gpt", "value": words}, *rest]})
 
 
 def encoded(mind: Mind, talk: Conversation) -> Prompt | None:
