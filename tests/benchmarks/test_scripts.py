@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import adapters, clubs, gpu, soak, through_bot
+from benchmarks import adapters, clubs, gpu, serving, soak, threads, through_bot
 from benchmarks.clubs import CLUBS, PHRASINGS
 
 
@@ -51,6 +51,20 @@ def test_the_adapters_script_answers_with_each_of_them(
         "| int8",
         "| int8, beside one adapter",
     ]
+
+
+@pytest.mark.pocket
+def test_the_threads_script_measures_in_a_process_of_its_own(
+    capsys: pytest.CaptureFixture[str], pocket_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JNANA_HOME", str(pocket_home))
+    monkeypatch.setattr(threads, "CROWDS", (1, 2))
+    for module in (threads, serving):
+        monkeypatch.setattr(module, "ANSWER", 2)
+    threads.main(["--threads", "1", "--times", "1"])
+    rates = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert sorted(rates) == ["1", "2"]
+    assert min(rates.values()) > 0
 
 
 def test_what_is_asked_about_the_clubs_is_none_of_the_lessons() -> None:
