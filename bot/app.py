@@ -23,6 +23,7 @@ from bot.errors import StartError, WorkerError
 from bot.personas import load_personas
 from bot.privacy import Privacy
 from bot.remote import RemoteModel
+from bot.rest import rests_until
 from bot.retraining import ProcessTrainer, Retrainings, TakingTurns, Trainer
 from bot.retraining.hours import Hours
 from bot.settings import Settings
@@ -60,14 +61,16 @@ async def open_core(settings: Settings, *, say: Say, own_worker: bool = False) -
     """The store, brought up to date, the model's client, and turns between them. Everything is closed again in the end.
 
     A worker that already serves our port is used as it is, unless `own_worker`: so `jnana ask` answers at once beside
-    `jnana run`. Raises StoreError when the database cannot be used.
+    `jnana run`. Raises StoreError when the database cannot be used, StartError while that worker rests.
     """
-    personas = load_personas(settings.personas)
-    await asyncio.to_thread(migrate.upgrade, settings.database, settings.backups)
-    store = await Store.open(settings.database, settings.attachments)
     url = settings.model_url or f"http://127.0.0.1:{settings.model_port}"
     key = settings.model_api_key.get_secret_value()
     supervised = not settings.model_url and (own_worker or not await _serves(url, key, settings.model_preset))
+    if supervised and not own_worker and (over := rests_until(settings.jnana_home)) is not None:
+        raise StartError(f"The model rests, for the bot is learning, and is back at {over:%H:%M %Z} at the latest: ask then.")
+    personas = load_personas(settings.personas)
+    await asyncio.to_thread(migrate.upgrade, settings.database, settings.backups)
+    store = await Store.open(settings.database, settings.attachments)
     supervisor = Supervisor(settings, say=say) if supervised else None
     client = ModelClient(url, key, model=settings.model_preset, failure=supervisor.failure if supervisor else lambda: None)
     model = supervisor or RemoteModel(client, say)

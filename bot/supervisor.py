@@ -21,6 +21,7 @@ from datetime import datetime
 import structlog
 
 from bot.errors import WorkerError
+from bot.rest import marked
 from bot.settings import Settings
 from bot.texts import Text, text
 from bot.worker import ModelClient
@@ -156,7 +157,8 @@ class Supervisor:
             await self._answers_end()
             self._leave.set()
             async with self._place:
-                yield
+                with marked(self._settings.jnana_home, until):
+                    yield
         finally:
             self._leave.clear()
             self._back = None

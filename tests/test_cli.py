@@ -12,11 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 
+from bot.rest import marked
 from tests.bot.fake_model import FakeModel
 from tests.bot.samples import encoded, photo, sound
 from tests.processes import ROOT, Running, free_port, jnana_run
@@ -83,6 +85,17 @@ def test_ask_that_fails_says_one_sentence(env: dict[str, str], model: FakeModel)
 def _hears_ctrl_c() -> None:
     """As in a terminal; in the background of a shell (`make test &`) a program inherits that SIGINT is ignored."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def test_ask_beside_a_worker_that_rests_starts_none(env: dict[str, str], tmp_path: Path) -> None:
+    """What took its place, a retraining on the only GPU, needs all of it."""
+    mine = env | {"MODEL_URL": "", "MODEL_PORT": str(free_port())}
+    home = Path(env["JNANA_HOME"])
+    home.mkdir()
+    with marked(home, datetime(2026, 3, 1, 7, tzinfo=UTC)):
+        done = jnana("ask", "hello", env=mine)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.strip() == "The model rests, for the bot is learning, and is back at 07:00 UTC at the latest: ask then."
 
 
 def test_ask_that_is_interrupted_leaves_no_turn_behind(env: dict[str, str], model: FakeModel, tmp_path: Path) -> None:

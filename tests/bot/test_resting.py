@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bot import supervisor as module
+from bot.rest import rests_until
 from bot.supervisor import Supervisor
 from bot.texts import Text, text
 from tests.bot.test_supervisor import _hurry, alive, eventually, said, started, supervise
@@ -32,11 +33,14 @@ def processes(folder: Path) -> list[bool]:
 async def test_a_resting_worker_is_gone_says_so_and_comes_back(supervise: Supervise, tmp_path: Path) -> None:
     async with supervise("serve") as supervisor:
         await supervisor.start()
+        home = supervisor._settings.jnana_home
+        assert rests_until(home) is None
         async with supervisor.resting(SEVEN):
+            assert rests_until(home) == SEVEN
             assert processes(tmp_path) == [False]
             assert supervisor.failure() == RESTS
             assert supervisor.status() == (text("status-rests", time="07:00 UTC"), False)
-        assert supervisor.failure() is None
+        assert (supervisor.failure(), rests_until(home)) == (None, None)
         assert supervisor.status() == ("The model is being loaded", False)
         await supervisor.start()
         assert processes(tmp_path) == [False, True]

@@ -42,7 +42,9 @@ def supervise(tmp_path: Path, unused_port: int, said: list[str]) -> Callable[[st
     @asynccontextmanager
     async def start(mode: str) -> AsyncIterator[Supervisor]:
         command = (sys.executable, str(SCRIPT), mode, str(tmp_path))
-        supervisor = Supervisor(Settings(model_port=unused_port, model_api_key="key"), say=said.append, command=command)
+        supervisor = Supervisor(
+            Settings(jnana_home=tmp_path, model_port=unused_port, model_api_key="key"), say=said.append, command=command
+        )
         try:
             yield supervisor
         finally:
