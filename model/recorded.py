@@ -8,7 +8,6 @@ of them are forgotten when keys and values move.
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -50,21 +49,24 @@ class Shape(NamedTuple):
 
 
 class CudaGraphs:
-    """Records on a GPU. Graphs share the memory for what lies between: only one of them is played at a time."""
+    """Records on a GPU. All graphs share a stream and the memory for what lies between: only one is played at a time, and its
+    result is copied before the next."""
 
     def __init__(self, device: torch.device) -> None:
         self._pool = torch.cuda.graph_pool_handle()
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._first: torch.cuda.CUDAGraph | None = None
+        """Kept, for a pool that has no graph left is no pool any more to the next one."""
 
     def __call__(self, compute: Compute) -> Compute:
         graph = torch.cuda.CUDAGraph()
-        # The outer stream: if recording fails, torch goes on with the inner one. thread_local: other threads look at pictures
-        # and listen meanwhile.
+        # The outer stream: if recording fails, torch goes on with the inner one. thread_local: other threads listen meanwhile.
         with (
             torch.cuda.stream(torch.cuda.current_stream(self._stream.device)),
             torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
         ):
             result = compute()
+        self._first = self._first or graph
 
         def play() -> torch.Tensor:
             graph.replay()
@@ -76,10 +78,18 @@ class CudaGraphs:
 class Recording:
     """A pass of one shape, over one memory of keys and values."""
 
-    def __init__(self, model: PackedModel, memory: torch.Tensor, shape: Shape, hidden: torch.Tensor, record: Record) -> None:
-        """`hidden`: (tokens, hidden), for its width and kind."""
-        self._embedded = hidden.new_zeros(shape.answers, hidden.shape[1])
-        self._where = torch.zeros(2, shape.answers, dtype=torch.int64, device=hidden.device)
+    def __init__(
+        self,
+        model: PackedModel,
+        memory: torch.Tensor,
+        shape: Shape,
+        pieces: Sequence[Piece],
+        embedded: torch.Tensor,
+        record: Record,
+    ) -> None:
+        """`pieces`, `embedded`: a pass of that shape, which is computed once more."""
+        self._embedded = embedded.new_zeros(shape.answers, embedded.shape[1])
+        self._where = torch.zeros(2, shape.answers, dtype=torch.int64, device=embedded.device)
         _, _, rows, _, capacity, _ = memory.shape
         top, width = min(shape.rows, rows), min(shape.width, capacity)
 
@@ -87,23 +97,29 @@ class Recording:
             step = Step(memory, self._where[0], self._where[1], top, width, ())
             return model.compute(step, self._embedded, slice(None))
 
+        self._fill(pieces, embedded)
+        compute()  # kernels are loaded and chosen at their first call with a shape, which a recording does not allow
         self._play = record(compute)
 
     def play(self, pieces: Sequence[Piece], embedded: torch.Tensor) -> torch.Tensor:
-        """As PackedModel.forward. Places that are left over compute the first answer once more, to the same end."""
+        """As PackedModel.forward."""
+        self._fill(pieces, embedded)
+        return self._play()[: len(pieces)].clone()
+
+    def _fill(self, pieces: Sequence[Piece], embedded: torch.Tensor) -> None:
+        """Places that are left over compute the first answer once more, to the same end."""
         count = len(pieces)
         padded = [*pieces, *[pieces[0]] * (len(self._embedded) - count)]
         self._where.copy_(torch.tensor([[piece.row for piece in padded], [piece.past for piece in padded]]))
         self._embedded[:count] = embedded
         self._embedded[count:] = embedded[0]
-        return self._play()[:count].clone()
 
 
-class _OfSlots:
-    """What was met and recorded over one memory."""
+class _OfMemory:
+    """What was met and recorded over one memory, which this does not keep: it may be all that there is room for."""
 
     def __init__(self, memory: torch.Tensor) -> None:
-        self.memory = memory
+        self.memory = weakref.ref(memory)
         self.met: Counter[Shape] = Counter()
         self.recordings: dict[Shape, Recording] = {}
 
@@ -114,12 +130,13 @@ class RecordedModel(PackedModel):
     def __init__(self, model: JnanaForConditionalGeneration, record: Record) -> None:
         super().__init__(model)
         self._record: Record | None = record
-        self._of: weakref.WeakKeyDictionary[Slots, _OfSlots] = weakref.WeakKeyDictionary()
+        self._known: weakref.WeakKeyDictionary[Slots, _OfMemory] = weakref.WeakKeyDictionary()
+        self._plays = False
 
     def forward(self, slots: Slots, pieces: Sequence[Piece], embedded: torch.Tensor) -> torch.Tensor:
-        known = self._of.get(slots)
-        if known is None or known.memory is not slots.memory:
-            known = self._of[slots] = _OfSlots(slots.memory)
+        known = self._known.get(slots)
+        if known is None or known.memory() is not slots.memory:
+            known = self._known[slots] = _OfMemory(slots.memory)
         if self._record is None or pieces[-1].count > 1:
             return super().forward(slots, pieces, embedded)
         shape = Shape.around(pieces)
@@ -127,33 +144,34 @@ class RecordedModel(PackedModel):
             return recording.play(pieces, embedded)
         logits = super().forward(slots, pieces, embedded)
         known.met[shape] += 1
-        if known.met[shape] == RECORD_AT:
-            with contextlib.suppress(torch.OutOfMemoryError):  # it goes on as before
-                self._try(self._record, known, shape, pieces, embedded, logits)
+        if known.met[shape] == RECORD_AT and (recording := self._recorded(slots, shape, pieces, embedded)) is not None:
+            if self._gives(recording, pieces, embedded, logits):
+                known.recordings[shape] = recording
+            else:  # what it wrote into the memory is as wrong
+                return super().forward(slots, pieces, embedded)
         return logits
 
-    def _try(
-        self,
-        record: Record,
-        known: _OfSlots,
-        shape: Shape,
-        pieces: Sequence[Piece],
-        embedded: torch.Tensor,
-        logits: torch.Tensor,
-    ) -> None:
-        """Record it and play it: it must give the same `logits`, or nothing is recorded any more."""
+    def _recorded(self, slots: Slots, shape: Shape, pieces: Sequence[Piece], embedded: torch.Tensor) -> Recording | None:
+        """None: there is no room now, or it cannot be done, and is not tried any more."""
+        assert self._record is not None  # noqa: S101 - asked before
         try:
-            recording = Recording(self, known.memory, shape, embedded, record)
-            played = recording.play(pieces, embedded)
-            off = float((played - logits).abs().max() / logits.abs().max())
+            return Recording(self, slots.memory, shape, pieces, embedded, self._record)
         except torch.OutOfMemoryError:
-            raise
+            return None
         except RuntimeError as error:
             self._record = None
             log.warning("passes cannot be recorded", error=str(error))
-            return
-        if off < DIFFERENCE:
-            known.recordings[shape] = recording
-            return
-        self._record = None
-        log.warning("recorded passes differ", off=off, **shape._asdict())
+            return None
+
+    def _gives(self, recording: Recording, pieces: Sequence[Piece], embedded: torch.Tensor, logits: torch.Tensor) -> bool:
+        """Whether it gives these logits when it is played; if not, nothing is recorded any more."""
+        played = recording.play(pieces, embedded)
+        off = float((played - logits).abs().max() / logits.abs().max())
+        if not off < DIFFERENCE:
+            self._record = None
+            log.warning("recorded passes differ", off=off)
+            return False
+        if not self._plays:
+            self._plays = True
+            log.info("passes are played from recordings", off=off)
+        return True

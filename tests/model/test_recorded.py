@@ -4,8 +4,10 @@ recorded, is stood in for by doing it again."""
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,26 +16,26 @@ import torch
 from model import recorded
 from model.engine import Engine
 from model.mind import Prompt
-from model.recorded import Compute, Record
+from model.packed import Piece
+from model.recorded import Compute, Record, RecordedModel, Recording
 from model.sampling import Sampling
 from tests.model import tiny
 from tests.model.test_batching import ANSWER, SmallMind, ask, mixed, text_of
 
 
 class Recorder:
-    """Does again what it was given; `wrong`: of that, something else."""
+    """Does again what it was given."""
 
-    def __init__(self, *, wrong: bool = False) -> None:
+    def __init__(self) -> None:
         self.recorded = 0
         self.played = 0
-        self.wrong = wrong
 
     def __call__(self, compute: Compute) -> Compute:
         self.recorded += 1
 
         def play() -> torch.Tensor:
             self.played += 1
-            return -compute() if self.wrong else compute()
+            return compute()
 
         return play
 
@@ -49,8 +51,10 @@ def mind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Sma
 async def engine_with(mind: SmallMind, record: Record) -> AsyncIterator[Engine]:
     small: Any = mind
     engine = Engine(small, record)
-    yield engine
-    engine.close()
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def expected(mind: SmallMind, prompts: Sequence[Prompt]) -> list[str]:
@@ -69,8 +73,30 @@ async def test_a_crowd_gets_the_answers_each_would_get_alone(mind: SmallMind) ->
     assert recorder.played > recorder.recorded > 3
 
 
-async def test_a_recording_that_computes_something_else_is_not_used(mind: SmallMind) -> None:
-    prompts, recorder = mixed(mind, 6), Recorder(wrong=True)
+async def test_those_of_different_adapters_are_apart(mind: SmallMind) -> None:
+    """Each has keys and values of its own."""
+
+    class Other:
+        writer = mind  # for its stop tokens
+
+    adapters: list[Any] = [Other(), Other()]
+    prompts, recorder = mixed(mind, 16), Recorder()
+    asked = [replace(prompt, attached=adapters[at % 2]) for at, prompt in enumerate(prompts)]
+    async with engine_with(mind, recorder) as engine:
+        assert await asyncio.gather(*(ask(engine, one) for one in asked)) == expected(mind, prompts)
+    assert recorder.played > recorder.recorded > 3
+
+
+async def test_a_recording_that_computes_something_else_is_not_used(mind: SmallMind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither what it says nor what it wrote into keys and values."""
+    fill = Recording._fill
+
+    def wrong(recording: Recording, *given: Any) -> None:
+        fill(recording, *given)
+        recording._embedded.neg_()
+
+    monkeypatch.setattr(Recording, "_fill", wrong)
+    prompts, recorder = mixed(mind, 6), Recorder()
     async with engine_with(mind, recorder) as engine:
         assert [await ask(engine, prompt) for prompt in prompts] == expected(mind, prompts)
     assert (recorder.recorded, recorder.played) == (1, 1)
@@ -98,3 +124,15 @@ async def test_what_was_recorded_is_forgotten_when_keys_and_values_move(
             if token.tokens == 6:
                 assert await ask(engine, short, max_tokens=2) == text_of(mind.alone(short, 2))
     assert text == text_of(mind.alone(first))
+
+
+def test_keys_and_values_that_moved_are_let_go(mind: SmallMind) -> None:
+    """On a GPU there may be no room for them twice."""
+    model = RecordedModel(mind.model, Recorder())
+    slots = model.slots()
+    row = slots.take(8)
+    with torch.inference_mode():
+        model.forward(slots, [Piece(row, 0, 1)], model.embed(torch.tensor([1])))
+    memory = weakref.ref(slots.memory)
+    slots.give_back(row)
+    assert memory() is None
