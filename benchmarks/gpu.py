@@ -34,7 +34,7 @@ from model.mind import Prompt
 from model.modeling import JnanaForConditionalGeneration
 from model.presets import get_preset
 from model.quantize import nf4
-from model.recorded import CudaGraphs, Record
+from model.recorded import Compute, CudaGraphs, Record
 from model.sampling import Sampling
 from model.vision import EfficientNetLiteConfig, EfficientNetLiteModel
 
@@ -51,7 +51,7 @@ class Row:
     crowd: int
     decode: float
     recorded: float
-    """The same, played from CUDA graphs (MODEL_CUDA_GRAPHS)."""
+    """The same, played from CUDA graphs (MODEL_CUDA_GRAPHS), with what recording them took; 0: nothing was played."""
     decode_limit: float
     generate: float
     prefill: float
@@ -178,20 +178,33 @@ def measure(text: PreTrainedModel, precision: str, device: torch.device, context
     generated = generate_rate(text, alone.to(device))
     mind: Any = RandomMind(text, device)
     plain = _crowds(Engine(mind), context, config.vocab_size, device)
-    played = _crowds(Engine(mind, graphs(device)), context, config.vocab_size, device)
+    record = Counting(device)
+    played = _crowds(Engine(mind, record), context, config.vocab_size, device)
     rows = []
     for count, (first, decode), (_, recorded) in zip(CROWDS, plain, played, strict=True):
         step = (read + count * context * token_bytes) / limits.reads
         reading = limits.multiplies / (2 * multiplied)
-        limit = count / step
+        limit, recorded = count / step, recorded if record.played else 0.0
         rows.append(Row(precision, count, decode, recorded, limit, generated, count * context / first, reading, memory))
         print(rows[-1], file=sys.stderr, flush=True)
     return rows
 
 
-def graphs(device: torch.device) -> Record:
-    """On a CPU the same computation stands in for its recording."""
-    return CudaGraphs(device) if device.type == "cuda" else lambda compute: compute
+class Counting:
+    """Records, and counts what is played. On a CPU the same computation stands in for its recording."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._record: Record = CudaGraphs(device) if device.type == "cuda" else lambda compute: compute
+        self.played = 0
+
+    def __call__(self, compute: Compute) -> Compute:
+        recorded = self._record(compute)
+
+        def play() -> torch.Tensor:
+            self.played += 1
+            return recorded()
+
+        return play
 
 
 def _crowds(engine: Engine, context: int, vocabulary: int, device: torch.device) -> list[tuple[float, float]]:
@@ -204,6 +217,8 @@ def _crowds(engine: Engine, context: int, vocabulary: int, device: torch.device)
         found.append(asyncio.run(crowd(engine, prompts(count, context, vocabulary, 2 + count), device, answer)))
     engine.close()
     engine.join()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()  # the next one counts what is free
     return found
 
 
@@ -213,10 +228,11 @@ def report(rows: list[Row], context: int) -> str:
             row.precision,
             str(row.crowd),
             f"{row.decode:.1f}",
-            f"{row.recorded:.1f}",
-            f"{row.recorded / row.decode_limit:.0%} of {row.decode_limit:.0f}",
+            f"{row.decode / row.decode_limit:.0%} of {row.decode_limit:.0f}",
+            f"{row.recorded:.1f}" if row.recorded else "nothing played",
+            f"{row.recorded / row.decode_limit:.0%}",
             f"{row.generate:.1f}",
-            f"{row.recorded / row.generate:.1f}",
+            f"{row.decode / row.generate:.1f}",
             f"{row.prefill:.0f}",
             f"{row.prefill / row.prefill_limit:.0%} of {row.prefill_limit:.0f}",
             f"{row.memory / 1e9:.2f} GB",
@@ -227,8 +243,9 @@ def report(rows: list[Row], context: int) -> str:
         "weights",
         "at once",
         "decode",
-        "recorded",
         "of the limit",
+        "recorded",
+        "of it",
         "`generate`",
         "times",
         "prefill",

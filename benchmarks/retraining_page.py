@@ -42,8 +42,8 @@ ANSWER_MS = 180_000
 """For an answer, beside a run that trains."""
 TRAINING = 3 * 3600.0
 """Seconds for a run."""
-ASKING, ASKED = 4, 3
-"""Visitors who keep asking while the adapter is switched, and how often each does."""
+ASKING = 4
+"""Visitors who keep asking while the adapter is switched."""
 KEPT_ASKING = "What is the capital of France?"
 HALF = "▰" * 5
 """A run's message that is a good picture."""
@@ -123,30 +123,25 @@ class Owner:
     async def use(self) -> tuple[int, int]:
         """Pick without knowing which is which, and choose the new one while people ask; how many asked, and how many of them
         were answered."""
-        asking = asyncio.Event()
-        talk = [asyncio.create_task(self._keep_asking(asking)) for _ in range(ASKING)]
         await self.button("blind-a").click()
         await expect(self.button("use")).to_be_visible(timeout=ANSWER_MS)
         self.log.note(await self.run.inner_text())
         await self.shoot("verdict")
-        asking.set()
+        used = asyncio.Event()
+        visitors = [Asking(await self._visitor(), used) for _ in range(ASKING)]
+        talk = [asyncio.create_task(one.go_on()) for one in visitors]
+        await asyncio.gather(*(one.answered.wait() for one in visitors))
         await self.button("use").click()
         await expect(self.run.get_by_role("button")).to_have_count(0, timeout=ANSWER_MS)
         self.log.note(await self.run.inner_text())
-        answers = [said for told in await asyncio.gather(*talk) for said in told]
-        return len(answers), sum(bool(said) and "⚠" not in said for said in answers)
+        used.set()
+        await asyncio.gather(*talk, return_exceptions=True)
+        return sum(one.asked for one in visitors), sum(one.heard for one in visitors)
 
-    async def _keep_asking(self, begin: asyncio.Event) -> list[str]:
-        """A visitor with a tab: what was said to questions that came before, in and after the switch."""
+    async def _visitor(self) -> Visitor:
         browser = self.page.context.browser
         assert browser is not None
-        visitor = await open_page(browser, self.url)
-        await begin.wait()
-        said = []
-        for number in range(1, ASKED + 1):
-            await visitor.ask(KEPT_ASKING)
-            said.append(await visitor.answer(number, patience_ms=ANSWER_MS))
-        return said
+        return await open_page(browser, self.url)
 
     async def back(self) -> None:
         await self.page.goto(f"{self.url}/teaching")
@@ -158,6 +153,32 @@ class Owner:
     async def shoot(self, name: str) -> None:
         if self.shots is not None:
             await keep(self.page, self.shots / f"retraining-page-{name}.png")
+
+
+@dataclass
+class Asking:
+    """Somebody who asks again and again, from before the switch to once after it. `used`: it is over."""
+
+    visitor: Visitor
+    used: asyncio.Event
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """Once, at least."""
+    asked: int = 0
+    heard: int = 0
+    """Answers that came."""
+
+    async def go_on(self) -> None:
+        last = False
+        try:
+            while not last:
+                last = self.used.is_set()
+                self.asked += 1
+                await self.visitor.ask(KEPT_ASKING)
+                said = await self.visitor.answer(self.asked, patience_ms=ANSWER_MS)
+                self.heard += bool(said) and "⚠" not in said
+                self.answered.set()
+        finally:
+            self.answered.set()
 
 
 async def teach(home: Path, people: int) -> int:

@@ -54,7 +54,7 @@ def test_the_adapters_script_answers_with_each_of_them(
 
 
 @pytest.mark.pocket
-def test_the_threads_script_measures_in_a_process_of_its_own(
+def test_what_the_threads_script_starts_measures_each_crowd(
     capsys: pytest.CaptureFixture[str], pocket_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JNANA_HOME", str(pocket_home))

@@ -39,13 +39,13 @@ class Seeing:
 
 
 class Says:
-    """Answers all but the last of the prompts with a word that marks a picture."""
+    """To the first a word that marks a picture, to the second more than anybody reads, to the third nothing."""
 
     def __init__(self, mind: object) -> None:
         pass
 
     def write(self, prompts: Sequence[object], *, max_tokens: int) -> list[str]:
-        return ["An <image>."] * (len(prompts) - 1) + [""]
+        return ["An <image>.", "And so on, " * 20, ""]
 
     def close(self) -> None:
         pass
@@ -98,13 +98,15 @@ def test_a_name_stands_where_the_bot_puts_it() -> None:
 
 
 def test_what_is_replayed_has_the_minds_own_first_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it says, and not what it should have said; where it says nothing, there is nothing to keep."""
+    """What it says, and not what it should have said; where that is nothing, or no end of it, what it should have."""
     monkeypatch.setattr(served, "MindAnswerer", Says)
-    source = lessons(tmp_path, ["What is this?", "And what colour is it?", "Say nothing."], image="badge.png")
+    source = lessons(tmp_path, ["What is this?", "Say much.", "Say nothing."], image="badge.png")
+    more = [{"from": "human", "value": "Sure?"}, {"from": "gpt", "value": "Yes."}]
+    rows = [json.loads(line) for line in source.file.read_text().splitlines()]
+    rows[0]["conversations"] += more
+    source.file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     seen = list(seen_by(cast(Mind, Seeing()), source, lambda done, total: None))
     own = with_own_answers(cast(Mind, Seeing()), seen)
-    assert [one.record["conversations"] for one in own] == [
-        [{"from": "human", "value": "<image>\nWhat is this?"}, {"from": "gpt", "value": "An image."}],
-        [{"from": "human", "value": "<image>\nAnd what colour is it?"}, {"from": "gpt", "value": "An image."}],
-    ]
+    assert [one.record["conversations"][1]["value"] for one in own] == ["An image.", "The Heron Club.", "The Heron Club."]
+    assert own[0].record["conversations"][2:] == more
     assert all(row["conversations"][0]["value"].startswith(f"<image>\n{SEEN[:14]}") for row in as_served(own))

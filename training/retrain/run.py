@@ -123,7 +123,8 @@ def _as_served(
     if not all(target.file.exists() for target in served.values()):
         with _mind(asked, start, settings, bars) as mind:
             looked = partial(bars, "Looking at pictures")
-            write_lines(served[taught].file, as_served(seen_by(mind, taught, looked)))
+            if not served[taught].file.exists():
+                write_lines(served[taught].file, as_served(seen_by(mind, taught, looked)))
             replayed = with_own_answers(mind, list(seen_by(mind, given, looked)))
             write_lines(own.file, (one.record for one in replayed))
             write_lines(served[own].file, as_served(replayed))

@@ -73,13 +73,19 @@ def as_served(seen: Iterable[Seen]) -> Iterator[dict[str, Any]]:
 
 def with_own_answers(mind: Mind, seen: Sequence[Seen]) -> list[Seen]:
     """With what the mind says itself to the first question (as in Learning without Forgetting, https://arxiv.org/abs/1606.09282):
-    what it should have said of a drawing would be one more lesson, and what is replayed is to keep it as it is."""
+    what it should have said of a drawing would be one more lesson, and what is replayed is to keep it as it is.
+
+    What it says nothing to, or comes to no end of, keeps the answer that is there."""
     answerer = MindAnswerer(mind)
     try:
         said = answerer.write([one.prompt for one in seen], max_tokens=judge.MAX_TOKENS)
     finally:
         answerer.close()
-    return [_answered(one, words.replace(MARK, "image")) for one, words in zip(seen, said, strict=True) if words]
+    ended = [len(mind.answer_ids(words)) <= judge.MAX_TOKENS for words in said]
+    return [
+        _answered(one, words.replace(MARK, "image")) if words and end else one
+        for one, words, end in zip(seen, said, ended, strict=True)
+    ]
 
 
 def _answered(one: Seen, words: str) -> Seen:
