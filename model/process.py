@@ -54,6 +54,11 @@ PARENT_POLL_SECONDS = 1.0
 TRIM_SECONDS = 60.0
 """Seconds between two times that freed memory goes back to the system."""
 
+KEEP_ALIVE_SECONDS = 75
+"""Seconds until an idle connection is closed: more than clients keep theirs (5 of httpx, 15 of aiohttp). Where both close after
+the same 5, which are uvicorn's own, a request in tens of thousands runs into the closing and is lost (docs/results/soak.md;
+https://www.python-httpx.org/advanced/resource-limits/)."""
+
 BACKLOG = 128
 """Connections the kernel holds until they are accepted."""
 
@@ -128,6 +133,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 lifespan="off",
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=int(SHUTDOWN_SECONDS - 1),
                 server_header=False,
             )

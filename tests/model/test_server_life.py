@@ -319,6 +319,15 @@ def test_a_lost_device_ends_the_process_so_that_it_is_restarted(free_port: int) 
         assert process.process.wait(PATIENCE) == 1
 
 
+def test_an_idle_connection_is_the_clients_to_close(process: Process) -> None:
+    """Else a request may meet a connection that is just being closed, and is lost."""
+    with httpx.Client(base_url=process.url, limits=httpx.Limits(keepalive_expiry=None)) as client:
+        client.get("/health")
+        time.sleep((httpx.Limits().keepalive_expiry or 0) + 1)
+        (connection,) = client._transport._pool.connections  # type: ignore[attr-defined]
+        assert not connection.has_expired()  # it would be if the worker had closed it
+
+
 def test_a_worker_ends_when_the_process_that_started_it_is_gone(free_port: int) -> None:
     # As the bot's supervisor does it: the parent holds the only end of the pipe that the worker's log goes into.
     starter = (
