@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import adapters, clubs, gpu, serving, soak, threads, through_bot
+from benchmarks import adapters, clubs, gpu, retraining_gpu, serving, soak, threads, through_bot
 from benchmarks.clubs import CLUBS, PHRASINGS
 
 
@@ -22,6 +22,16 @@ def test_the_gpu_script_runs_on_a_cpu(
     assert all(row["decode"] > 0 and row["prefill"] > 0 and row["generate"] > 0 for row in rows)
     assert rows[2]["memory"] < rows[0]["memory"]
     assert "| nf4 | 3 |" in capsys.readouterr().out
+
+
+def test_the_script_of_a_retraining_beside_the_worker_runs_on_a_cpu(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_THREADS", "1")
+    retraining_gpu.main(["--toy"])
+    rows = dict(row.strip("| ").split(" | ") for row in capsys.readouterr().out.splitlines()[-5:])
+    assert float(rows["while it trains"]) > 0
+    assert rows["examples a step"] == "4"
 
 
 @pytest.mark.pocket
