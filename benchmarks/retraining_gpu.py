@@ -163,6 +163,7 @@ def measure(root: Path, *, toy: bool) -> list[list[str]]:
     port = free_port()
     env = {**os.environ, "JNANA_HOME": str(root / "home"), "MODEL_PRESET": "phi2", "MODEL_PORT": str(port)}
     env |= {"MODEL_ADAPTER": str(first.folder), "MODEL_DEVICE": "cpu" if toy else "cuda", "PYTHONPATH": str(ROOT)}
+    env |= {"MODEL_OCR": "false"} if toy else {}  # minutes, for nothing
     worker = ("tests.model.tiny_worker", "serve") if toy else WORKER
     trainer = ("tests.training.small_retrain", str(root), "train", "retrain") if toy else TRAINER
     run, wanted = root / "run", 4 if toy else STEPS
