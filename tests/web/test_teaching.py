@@ -90,8 +90,8 @@ async def test_a_better_answer_is_learnt_from_once_its_person_says_yes(visitor: 
     await visitor.ask("And this?")
     await visitor.answer(2)
     await expect(card(visitor)).to_have_count(0)
-    await expect(visitor.button("Disliked")).to_have_count(1)  # until it is drawn anew
-    await expect(visitor.button("Dislike")).to_have_count(1)
+    await visitor.reload()  # a watcher may draw the answer before what was sent has cleared the card, and clears it then
+    await expect(visitor.button("Disliked")).to_have_count(1)
     await correct(visitor, "The chess club's.")
     await expect(card(visitor)).to_contain_text("I keep that")
     await expect(card(visitor).get_by_role("button")).to_have_count(0)
@@ -112,6 +112,7 @@ async def test_a_better_answer_is_nobodys_duty(visitor: Visitor, store: Store) -
     await card(visitor).get_by_role("button", name="Not now").click()
     await expect(card(visitor)).to_have_count(0)
     await visitor.button("Disliked").click()
+    await visitor.reload()  # two presses within milliseconds may be answered the other way round
     await visitor.button("Dislike").click()
     await expect(card(visitor)).to_be_visible()
     await visitor.button("Like").click()
