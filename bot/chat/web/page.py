@@ -249,7 +249,8 @@ def build(page: Page) -> gr.Blocks:
         then_watch(tried)
         then_watch(welcome.example(page.example, conversation, problem, **quiet))
         then_watch(chatbot.retry(page.regenerate, [turn_ids, conversation], problem, **quiet))
-        chatbot.like(page.rate, [turn_ids, conversation], [problem, taught], **quiet)
+        in_order = quiet | {"concurrency_limit": 1}  # or else an earlier press may be answered last, and take the card away
+        chatbot.like(page.rate, [turn_ids, conversation], [problem, taught], **in_order)
         taught.better(page.lessons.better, conversation, [problem, taught], **quiet)
         then_watch(taught.press(page.lessons.press, conversation, [problem, taught], **quiet))
         box.stop(page.stop, conversation, None, **quiet)
