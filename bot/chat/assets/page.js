@@ -28,7 +28,8 @@ window.jnana = (() => {
     const files = message.files ?? [];
     taken.push({ text, files });
     setTimeout(updateStatus, ANSWER_MS); // notices when nobody took it, or nothing was heard of it
-    return [{ text, files: files.map((file) => file.path) }, { text: "", files: [] }];
+    // The card goes now: once the server has answered, one of the new answer may be there already.
+    return [{ text, files: files.map((file) => file.path) }, { text: "", files: [] }, ""];
   }
 
   // Nothing a person wrote is lost when it was refused, even if they went on writing.

@@ -93,11 +93,11 @@ class Page:
         """Send what was typed, uploaded and recorded. Returns what is wrong with it, "" if nothing, and what a command says."""
         text, paths = str(message.get("text", "")), [str(path) for path in message.get("files", [])]
         if text.strip().lower() == RESET and not paths:
-            return await problem_of(lambda: self._turns.reset(address_of(conversation, request))) or FORGOTTEN, ""
+            return await problem_of(lambda: self._turns.reset(address_of(conversation, request))) or FORGOTTEN, gr.skip()
         files = await asyncio.to_thread(self._uploads.take, browser_of(request), paths)
         if self.lessons.is_command(text):
             return await self.lessons.command(text, files, conversation, request)
-        return await self._start(text, files, conversation, request), ""
+        return await self._start(text, files, conversation, request), gr.skip()
 
     async def example(self, event: gr.EventData, conversation: str, request: gr.Request) -> str:
         file, text = EXAMPLES[event.name]
@@ -243,7 +243,7 @@ def build(page: Page) -> gr.Blocks:
         sync.click(page.watch, conversation, **drawn, **quiet)
         conversation.change(None, conversation, taught, js="(id) => { jnana.show(id); return ''; }", **quiet)
 
-        sent = box.submit(None, box, [outgoing, box], js="(message) => jnana.take(message)", **quiet)
+        sent = box.submit(None, box, [outgoing, box, taught], js="(message) => jnana.take(message)", **quiet)
         tried = sent.then(page.send, [outgoing, conversation], [problem, taught], **quiet)
         tried.then(None, [problem, box], box, js="(problem, box) => jnana.settle(problem, box)", **quiet)
         then_watch(tried)
