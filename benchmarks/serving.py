@@ -117,7 +117,7 @@ def main() -> None:
     for precision in ("fp32", "int8"):
         mind = pocket.load(precision, options.threads)
         mind.default.writer.stop_token_ids = ()
-        engines.append(Engine(mind))
+        engines.append(Engine(mind, threads=options.threads))
     full, int8 = engines
     peer = AutoModelForCausalLM.from_pretrained(pocket.weights().language, dtype=torch.float32).eval()
     vocabulary = peer.config.vocab_size

@@ -64,10 +64,14 @@ class Engine:
 
     slots = 16
 
-    def __init__(self, mind: Mind, record: Record | None = None) -> None:
-        """`record`: how passes are recorded, None: not at all."""
+    def __init__(self, mind: Mind, record: Record | None = None, *, threads: int = 1) -> None:
+        """`record`: how passes are recorded, None: not at all. `threads`: of a CPU, those to choose from for each pass, which
+        is measured now: blocking, seconds."""
         self._mind = mind
         self._packed = PackedModel(mind.model) if record is None else RecordedModel(mind.model, record)
+        if threads > 1 and mind.device.type == "cpu":
+            chosen = self._packed.choose_threads(threads)
+            log.info("threads", most=threads, best=chosen.best)
         memory = _memory(mind.device)
         kept = int(memory * FOR_PREFIXES)
         self._prefixes = Prefixes(kept)

@@ -8,6 +8,7 @@ Yu et al. 2022: batching at the level of iterations, with attention apart for ea
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from model.modeling import JnanaForConditionalGeneration
+from model.threads import SIZES, Threads
 
 ATTENTION = "jnana_packed"
 """Name of the attention function below among transformers'."""
@@ -192,6 +194,20 @@ class PackedModel:
         self._text.set_attn_implementation(ATTENTION)
         self._embed = self._text.get_input_embeddings()
         self._no_mask = torch.empty(1, 1, 1, 1, device=self._embed.weight.device)  # four dimensions are taken for ready-made
+        self._threads: Threads | None = None
+
+    @torch.inference_mode()
+    def choose_threads(self, most: int) -> Threads:
+        """Measure how many of `most` threads are best for which passes, and use so many from now on. Blocking, seconds."""
+
+        def compute(answers: int) -> None:
+            pieces = [Piece(row, CAPACITY_STEP - 1, 1) for row in rows[:answers]]
+            self.forward(slots, pieces, self.embed(torch.zeros(answers, dtype=torch.int64)))
+
+        slots = self.slots()
+        rows = sorted(slots.take(CAPACITY_STEP) for _ in range(SIZES[-1]))
+        self._threads = Threads.measured(compute, most)
+        return self._threads
 
     def slots(self) -> Slots:
         weight = self._embed.weight
@@ -212,14 +228,15 @@ class PackedModel:
 
     def compute(self, step: Step, embedded: torch.Tensor, ends: torch.Tensor | slice) -> torch.Tensor:
         """The same, with what is told to a GPU told already. `ends`: which tokens' logits."""
-        hidden = self._text(
-            inputs_embeds=embedded[None],
-            position_ids=step.positions[None],
-            attention_mask=self._no_mask,
-            use_cache=False,
-            step=step,
-        ).last_hidden_state[0]
-        logits: torch.Tensor = self._model.lm_head(hidden[ends]).float()
+        with self._threads.computing(len(embedded)) if self._threads else nullcontext():
+            hidden = self._text(
+                inputs_embeds=embedded[None],
+                position_ids=step.positions[None],
+                attention_mask=self._no_mask,
+                use_cache=False,
+                step=step,
+            ).last_hidden_state[0]
+            logits: torch.Tensor = self._model.lm_head(hidden[ends]).float()
         return logits
 
 

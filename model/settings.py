@@ -53,7 +53,7 @@ class WorkerSettings(BaseSettings):
         ge=0,
         le=1024,
         validation_alias="MODEL_THREADS",
-        description="CPU threads; 0 = all cores given to this process.",
+        description="Most CPU threads; 0 = all cores given to this process. How many of them write is measured at the start.",
     )
     host: str = Field(
         default="127.0.0.1",
@@ -109,7 +109,7 @@ class WorkerSettings(BaseSettings):
         return key
 
     def cpu_threads(self) -> int:
-        """Threads to compute with, at least 1."""
+        """Most threads to compute with, at least 1."""
         return self.threads or available_cores()
 
 

@@ -46,9 +46,10 @@ class Answerer(Protocol):
 class MindAnswerer:
     """A mind, asked as it is served: the same prompt, decoding and stops as `jnana serve` at temperature 0."""
 
-    def __init__(self, mind: Mind) -> None:
+    def __init__(self, mind: Mind, *, threads: int = 1) -> None:
+        """`threads`: as Engine takes them."""
         self._mind = mind
-        self._engine = Engine(mind)  # its thread does all the computing: two would take each other's cores
+        self._engine = Engine(mind, threads=threads)  # its thread does all the computing: two would take each other's cores
         self._runner = asyncio.Runner()
         words = mind.encode([Message("user", ("Hello.",))], max_new_tokens=1)
         self.grey_when_blind = words.attached is not mind.default
@@ -88,7 +89,7 @@ class MindAnswerer:
             raise TrainingError(
                 f"{name} has no projector and would see nothing without hints: give --adapter, or --hints both."
             )
-        return cls(mind)
+        return cls(mind, threads=threads)
 
     def answer(self, pictures: Sequence[Path], question: str, *, max_tokens: int) -> str:
         """Raises TrainingError: a picture is damaged, or the question is longer than the context."""

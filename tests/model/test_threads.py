@@ -1,0 +1,98 @@
+"""A pass is computed by as many threads as were fastest when that was measured, and answers stay what they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from model import threads
+from model.engine import Engine
+from model.threads import SIZES, Threads
+from tests.model import tiny
+from tests.model.test_batching import SmallMind, ask, mixed, text_of
+
+
+@pytest.fixture(autouse=True)
+def one_afterwards() -> Iterator[None]:
+    """Other tests of this process compute with one."""
+    yield
+    torch.set_num_threads(1)
+
+
+class Machine:
+    """A pass takes as long here as `takes` says of (tokens, threads), by a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, takes: Callable[[int, int], float]) -> None:
+        self.passes = 0
+        self._now = 0.0
+        self._takes = takes
+        monkeypatch.setattr(threads.time, "perf_counter", lambda: self._now)
+
+    def compute(self, tokens: int) -> None:
+        self.passes += 1
+        self._now += self._takes(tokens, torch.get_num_threads())
+
+
+def test_each_size_gets_what_is_fastest_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, lambda tokens, count: 0.001 * (tokens / count + 3 * (count - 1)))
+    chosen = Threads.measured(machine.compute, 4)
+    assert chosen.best == {1: 1, 4: 1, 16: 2}
+    assert [chosen.for_pass(tokens) for tokens in (1, 3, 5, 16, 17, 300)] == [1, 1, 2, 2, 4, 4]
+    assert torch.get_num_threads() == 4
+
+
+def test_a_single_slow_pass_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = iter(range(1000))
+    machine = Machine(monkeypatch, lambda tokens, count: 0.1 if next(passes) < 8 and count == 1 else 0.001 * count)
+    assert Threads.measured(machine.compute, 2).best == {1: 1, 4: 1, 16: 1}
+
+
+def test_where_passes_take_seconds_each_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, lambda tokens, count: 3.0 / count)
+    assert Threads.measured(machine.compute, 2).best == {1: 2, 4: 2, 16: 2}
+    assert machine.passes == 2 * 2 * len(SIZES)
+
+
+def test_with_one_thread_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, lambda tokens, count: 1.0)
+    assert Threads.measured(machine.compute, 1).for_pass(1) == 1
+    assert machine.passes == 0
+
+
+async def test_answers_are_written_with_few_threads_and_prompts_read_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Threads, "measured", classmethod(lambda cls, compute, most: cls(most, {1: 1, 16: 2})))
+    small: Any = SmallMind(tiny.llama_config())
+    torch.set_num_threads(3)
+    seen: list[tuple[int, int]] = []
+    small.model.lm_head.register_forward_pre_hook(lambda _, __: seen.append((passed[-1], torch.get_num_threads())))
+    passed: list[int] = []
+    small.model.model.language_model.register_forward_pre_hook(
+        lambda _, __, given: passed.append(given["inputs_embeds"].shape[1]), with_kwargs=True
+    )
+    engine = Engine(small, threads=3)
+    try:
+        await ask(engine, small.prompt(1))
+        await asyncio.gather(*(ask(engine, small.prompt(seed)) for seed in range(2, 6)))
+        counts = await engine.compute(torch.get_num_threads)
+    finally:
+        engine.close()
+    assert {(1, 1), (4, 2), (20, 3)} <= set(seen)
+    assert all(used == (1 if tokens == 1 else 2 if tokens <= 16 else 3) for tokens, used in seen)
+    assert counts == 3  # pictures are looked at with all
+
+
+@pytest.mark.parametrize("config", [tiny.llama_config, tiny.phi_config])
+async def test_measured_or_not_the_answers_are_the_same(config: Callable[[], Any]) -> None:
+    small: Any = SmallMind(config())
+    prompts = mixed(small, 16)
+    alone = [text_of(small.alone(prompt)) for prompt in prompts]
+    torch.set_num_threads(2)
+    engine = Engine(small, threads=2)
+    try:
+        assert await asyncio.gather(*(ask(engine, prompt) for prompt in prompts)) == alone
+    finally:
+        engine.close()
