@@ -3,19 +3,23 @@
     python -m benchmarks.serving > docs/results/serving.md
 
 Peers, in one process, in turns, on the same weights and prompts: `generate` one request after the other, as the worker did
-before; `generate` over one static batch, where everybody waits for everybody; transformers' own continuous batching. Prompts
-are 64 tokens, answers 64, greedy, and nothing ends an answer early. The machine should be idle.
+before; `generate` over one static batch, where everybody waits for everybody; transformers' own continuous batching; llama.cpp,
+with --gguf (benchmarks/llama.py says where it comes from). Prompts are 64 tokens, answers 64, greedy, and nothing ends an
+answer early. Peers compute with all threads; `generate` and llama.cpp also with one. The machine should be idle.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -33,12 +37,19 @@ PROMPT, ANSWER = 64, 64
 """Tokens."""
 CROWDS = (1, 4, 8, 16)
 """Requests that arrive at once."""
+ALONE = "one by one"
 
 
 class Run(NamedTuple):
     seconds: float
     firsts: list[float]
     """Seconds until each request's first token; empty: not seen."""
+
+
+Side = Callable[[list[list[int]]], Run]
+"""Answers the prompts."""
+Figures = dict[tuple[str, int], list[float]]
+"""By side and crowd."""
 
 
 def prompts(count: int, turn: int, vocabulary: int) -> list[list[int]]:
@@ -106,51 +117,94 @@ def ours(engine: Engine, asked: list[list[int]]) -> Run:
     return Run(time.perf_counter() - start, firsts)
 
 
+def with_threads(threads: int, run: Side) -> Side:
+    """In this process; the engines' threads choose for themselves."""
+
+    def inside(asked: list[list[int]]) -> Run:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            return run(asked)
+        finally:
+            torch.set_num_threads(before)
+
+    return inside
+
+
+def llama_cpp(gguf: Path, threads: int) -> Side:
+    from benchmarks.llama import LlamaCpp  # installed by hand
+
+    peer = LlamaCpp(gguf, threads, max(CROWDS))
+
+    def run(asked: list[list[int]]) -> Run:
+        start = time.perf_counter()
+        said, first = peer.write(asked, ANSWER)
+        seconds = time.perf_counter() - start
+        assert all(len(answer) == ANSWER for answer in said)
+        return Run(seconds, [first] * len(asked))
+
+    return run
+
+
+def engine(precision: str, threads: int) -> Engine:
+    mind = pocket.load(precision, threads)
+    mind.default.writer.stop_token_ids = ()
+    return Engine(mind, threads=threads)
+
+
+def measured(sides: Mapping[str, Side], rounds: int, vocabulary: int) -> tuple[Figures, Figures]:
+    """Tokens a second of all together, and seconds until the first tokens, by side and crowd; in turns."""
+    rates: Figures = {}
+    firsts: Figures = {}
+    for turn in range(rounds + 1):
+        for crowd in CROWDS:
+            asked = prompts(crowd, turn * 100 + crowd, vocabulary)
+            for name, run in sides.items():
+                few = asked[:2] if name.startswith(ALONE) else asked
+                made = run(few)
+                rate = len(few) * ANSWER / made.seconds
+                if turn:  # the first round warms everything up
+                    rates.setdefault((name, crowd), []).append(rate)
+                    firsts.setdefault((name, crowd), []).extend(made.firsts)
+                print(turn, crowd, name, f"{rate:.1f}", file=sys.stderr, flush=True)
+    return rates, firsts
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=available_cores())
     parser.add_argument("--without", nargs="*", default=[], help="peers to leave out")
+    parser.add_argument("--gguf", type=Path, help="pocket's language model for llama.cpp")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    engines = []
-    for precision in ("fp32", "int8"):
-        mind = pocket.load(precision, options.threads)
-        mind.default.writer.stop_token_ids = ()
-        engines.append(Engine(mind, threads=options.threads))
-    full, int8 = engines
+    engines = {precision: engine(precision, options.threads) for precision in ("fp32", "int8")}
     peer = AutoModelForCausalLM.from_pretrained(pocket.weights().language, dtype=torch.float32).eval()
-    vocabulary = peer.config.vocab_size
-    sides: dict[str, Callable[[list[list[int]]], Run]] = {
-        "one by one": lambda asked: one_by_one(peer, asked[:2]),
+    sides: dict[str, Side] = {
+        ALONE: lambda asked: one_by_one(peer, asked),
+        f"{ALONE}, 1 thread": with_threads(1, lambda asked: one_by_one(peer, asked)),
         "static batch": lambda asked: static_batch(peer, asked),
         "transformers' continuous batching": lambda asked: continuous(peer, asked),
-        "engine, fp32": lambda asked: ours(full, asked),
-        "engine, int8": lambda asked: ours(int8, asked),
     }
+    for threads in sorted({1, options.threads}) if options.gguf else ():
+        sides[f"llama.cpp, 4 bits, threads: {threads}"] = llama_cpp(options.gguf, threads)
+    for precision, own in engines.items():
+        sides[f"engine, {precision}"] = partial(ours, own)
     sides = {name: run for name, run in sides.items() if name not in options.without}
-    rates: dict[tuple[str, int], list[float]] = {}
-    firsts: dict[tuple[str, int], list[float]] = {}
-    for turn in range(options.rounds + 1):
-        for crowd in CROWDS:
-            asked = prompts(crowd, turn * 100 + crowd, vocabulary)
-            for name, run in sides.items():
-                made = run(asked)
-                answered = min(crowd, 2) if name == "one by one" else crowd
-                if turn:  # the first round warms everything up
-                    rates.setdefault((name, crowd), []).append(answered * ANSWER / made.seconds)
-                    firsts.setdefault((name, crowd), []).extend(made.firsts)
-                print(turn, crowd, name, f"{answered * ANSWER / made.seconds:.1f}", file=sys.stderr, flush=True)
-    for engine in engines:
-        engine.close()
-    print(header("Many people at once", "torch", "transformers"))
+    rates, firsts = measured(sides, options.rounds, peer.config.vocab_size)
+    for own in engines.values():
+        own.close()
+    print(header("Many people at once", "torch", "transformers", *(["llama-cpp-python"] if options.gguf else [])))
     print(f"pocket, {options.threads} threads, {options.rounds} rounds, medians. Tokens a second of all together:\n")
     rows = [[name, *(f"{statistics.median(rates[name, crowd]):.1f}" for crowd in CROWDS)] for name in sides]
-    for side, beside in (("engine, fp32", "one by one"), ("engine, int8", "one by one"), ("engine, int8", "engine, fp32")):
-        if side in sides and beside in sides:
-            pairs = (zip(rates[side, crowd], rates[beside, crowd], strict=True) for crowd in CROWDS)
-            ratios = (statistics.median(ours / theirs for ours, theirs in each) for each in pairs)
-            rows.append([f"{side} / {beside}", *(f"{ratio:.2f}" for ratio in ratios)])
+    own_sides = [name for name in sides if name.startswith("engine")]
+    for side, beside in [
+        *itertools.product(own_sides, [name for name in sides if name not in own_sides]),
+        ("engine, int8", "engine, fp32"),
+    ]:
+        pairs = (zip(rates[side, crowd], rates[beside, crowd], strict=True) for crowd in CROWDS)
+        ratios = (statistics.median(ours / theirs for ours, theirs in each) for each in pairs)
+        rows.append([f"{side} / {beside}", *(f"{ratio:.2f}" for ratio in ratios)])
     print(table(["", *(f"{crowd} at once" for crowd in CROWDS)], rows))
     print("\nSeconds until the first token, median and worst:\n")
     rows = [
