@@ -96,8 +96,8 @@ async def follow_ups(mind: Mind, engine: Engine) -> dict[int, tuple[int, float]]
     return found
 
 
-def waiting(mind: Mind, rounds: int) -> list[list[str]]:
-    engine = Engine(mind)
+def waiting(mind: Mind, threads: int, rounds: int) -> list[list[str]]:
+    engine = Engine(mind, threads=threads)
     asyncio.run(beside_long(engine, 0))  # warm
     each = [asyncio.run(beside_long(engine, 10 * turn)) for turn in range(1, rounds + 1)]
     engine.close()
@@ -108,13 +108,13 @@ def waiting(mind: Mind, rounds: int) -> list[list[str]]:
     ]
 
 
-def growing(mind: Mind, rounds: int) -> list[list[str]]:
+def growing(mind: Mind, threads: int, rounds: int) -> list[list[str]]:
     share = engines.FOR_PREFIXES
     sides: dict[bool, list[dict[int, tuple[int, float]]]] = {True: [], False: []}
     for _ in range(rounds + 1):
         for kept, runs in sides.items():
             engines.FOR_PREFIXES = share if kept else 0
-            engine = Engine(mind)
+            engine = Engine(mind, threads=threads)
             runs.append(asyncio.run(follow_ups(mind, engine)))
             engine.close()
             print("kept" if kept else "nothing kept", runs[-1][max(TURNS)], file=sys.stderr, flush=True)
@@ -137,10 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     mind.default.writer.stop_token_ids = ()
     print(header("Until the first token", "torch", "transformers"))
     print(f"pocket in {mind.precision}, {options.threads} threads, {options.rounds} rounds. Seconds:\n")
-    print(table(["prompt", "median", "worst"], waiting(mind, options.rounds)))
+    print(table(["prompt", "median", "worst"], waiting(mind, options.threads, options.rounds)))
     print("\nFollow-up questions, medians, seconds:\n")
     head = ["turn", "tokens of the prompt", "earlier turns kept", "nothing kept", "times sooner"]
-    print(table(head, growing(mind, options.rounds)))
+    print(table(head, growing(mind, options.threads, options.rounds)))
 
 
 if __name__ == "__main__":
