@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 import torch
 
@@ -12,6 +13,9 @@ from model.writing import Writing
 
 PROMPT_TOKENS = 256
 """Most tokens of prompts in one pass, beside the answers': until they are read nobody's answer grows."""
+
+PATIENCE = 4
+"""Passes that leave a prompt out one after the other, before its turn comes whatever its length."""
 
 
 class Batch:
@@ -44,6 +48,7 @@ class Batch:
     def admit(self) -> None:
         """Give the first that waits a slot, with what is known of its prompt already."""
         writing = self.waiting[0]
+        writing.embed(self._packed.embed)
         writing.row = self.slots.take(writing.longest)
         self.running.append(self.waiting.popleft())
         if (found := self._prefixes.longest(self._reader, writing.keys)) is not None:
@@ -69,26 +74,35 @@ class Batch:
         self.running.remove(writing)
         writing.row, writing.past = -1, 0
 
-    def step(self) -> list[Writing]:
-        """One pass. Returns the answers that it ended."""
+    def step(self) -> Iterator[tuple[Writing, Exception | None]]:
+        """One pass. Yields the answers that it ended, each at once, and with what went wrong with it, which is the fault of no
+        other."""
         chosen = self._next_pieces()
         pieces = [piece for _, piece in chosen]
         embedded = torch.cat([writing.tokens(piece.count, self._packed.embed) for writing, piece in chosen])
         logits = self._packed.forward(self.slots, pieces, embedded)
-        ended = []
         for (writing, piece), of_next in zip(chosen, logits, strict=True):
             writing.past = piece.end
-            if not writing.unread and writing.push(of_next):
-                ended.append(writing)
-        return ended
+            if writing.unread:
+                continue
+            try:
+                if writing.push(of_next):
+                    yield writing, None
+            except (torch.OutOfMemoryError, torch.AcceleratorError):
+                writing.past -= 1  # its last token is read again once there is room, as those of all that come after it
+                raise
+            except Exception as error:
+                yield writing, error
 
     def _next_pieces(self) -> list[tuple[Writing, Piece]]:
         """A token of every answer, and of prompts what the budget allows: first those that are nearly read, so that a short
-        question does not wait for a long one; and where they end, every other pass is theirs alone."""
+        question does not wait for a long one; and where they end, every other pass is theirs alone. Whoever was left out
+        PATIENCE times in a row goes before them: short questions may never end."""
         singles = [writing for writing in self.running if writing.unread == 1]
+        reading = [writing for writing in self.running if writing.unread > 1]
         left = PROMPT_TOKENS
         parts: list[tuple[Writing, Piece]] = []
-        for writing in sorted((one for one in self.running if one.unread > 1), key=lambda one: one.unread):
+        for writing in sorted(reading, key=lambda one: (one.left_out < PATIENCE, one.unread)):
             # A part of one token would have to stand among the answers'; there is always another pass for the last one.
             count = min(writing.unread, left)
             if count < 2:
@@ -99,4 +113,8 @@ class Batch:
                     break
             parts.append((writing, Piece(writing.row, writing.past, count)))
             left -= count
+        for writing in reading:
+            writing.left_out += 1
+        for writing, _ in parts:
+            writing.left_out = 0
         return [*((writing, Piece(writing.row, writing.past, 1)) for writing in singles), *parts]

@@ -124,8 +124,6 @@ class Turn:
                     if token.finish_reason:
                         self.timings |= {"prefill": token.prefill, "decode": token.decode}
                         self.emit(Finished(token.finish_reason, read, token.tokens, self.timings))
-        except OutOfMemory as error:
-            raise out_of_memory() from error
         finally:
             waited = started - arrived + self.timings["prefill"]
             metrics.answered(tokens=written, waited=waited, decode=self.timings["decode"])
@@ -223,13 +221,15 @@ def stop_strings(request: ChatRequest) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def admission() -> Iterator[None]:
-    """Tell a client why there is no place for it."""
+    """Tell a client why there is no place for it, or no memory."""
     try:
         yield
     except QueueFull as error:
         raise queue_full() from error
     except (QueueClosed, Closed) as error:
         raise shutting_down() from error
+    except OutOfMemory as error:
+        raise out_of_memory() from error
 
 
 def _parts(message: ChatMessage) -> Sequence[str | ImagePart | AudioPart]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import math
 import os
 import queue
 import threading
+import time
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 import torch
@@ -29,6 +31,10 @@ OF_FREE, OF_MEMORY = 0.7, 0.125
 """Parts of what a GPU has free beside the weights, and of a machine's memory, that keys and values may take."""
 FOR_PREFIXES = 1 / 3
 """Of those, for earlier turns; the rest is for the answers that are being written. Whoever finds no room waits."""
+
+GROWTH = 1 / 8
+"""Part of that which comes back with every minute after memory ran out: what took it may be gone."""
+MINUTE = 60.0
 
 ENDING_SECONDS = 5.0
 """Seconds that the process waits for the pass that runs when it ends."""
@@ -75,7 +81,10 @@ class Engine:
         memory = _memory(mind.device)
         kept = int(memory * FOR_PREFIXES)
         self._prefixes = Prefixes(kept)
-        self._memory = memory - kept
+        self._memory = self._left = memory - kept
+        """Bytes for the answers that are being written, and what was left of them when memory ran out."""
+        self._ran_out = -math.inf
+        """When that was, monotonic seconds."""
         self._batches: dict[Attached | None, Batch] = {}
         """Those that are busy; their passes take turns."""
         self._jobs: dict[Writing, _Job] = {}
@@ -113,6 +122,8 @@ class Engine:
 
         torch keeps a team of OpenMP threads for every thread that computes, and teams that share two cores spin against
         each other: with a thread of its own for pictures the first token about a photo took a third longer.
+
+        Raises what `work` raises, and OutOfMemory when memory runs out twice.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
@@ -128,7 +139,9 @@ class Engine:
         def run() -> None:
             result, error = None, None
             try:
-                result = work(*arguments)
+                result = self._with_room(work, *arguments)
+            except torch.AcceleratorError:
+                _device_lost()
             except Exception as raised:
                 error = raised
             with contextlib.suppress(RuntimeError):
@@ -163,6 +176,12 @@ class Engine:
     @property
     def _busy(self) -> bool:
         return bool(self._batches)
+
+    @property
+    def _budget(self) -> float:
+        """Bytes that may be taken now."""
+        minutes = (time.monotonic() - self._ran_out) // MINUTE
+        return min(self._memory, self._left + self._memory * GROWTH * minutes)
 
     def _work(self) -> None:
         with torch.inference_mode():
@@ -205,7 +224,7 @@ class Engine:
             running = sum(len(other.running) for other in self._batches.values())
             if any(other.waiting and other.waiting[0].started < writing.started for other in self._batches.values()):
                 return  # first come, first served, whoever answers; else a busy adapter's slots would never leave room
-            if running and (running >= self.slots or batch.bytes_with(writing) + others > self._memory):
+            if running and (running >= self.slots or batch.bytes_with(writing) + others > self._budget):
                 return
             try:
                 batch.admit()
@@ -219,25 +238,41 @@ class Engine:
             self._mind.switch_to(attached)
             self._drop_cancelled(batch)
             self._admit(batch)
-            for writing in batch.step() if batch.running else ():
-                self._let_go(batch, writing)
+            for writing, error in batch.step() if batch.running else ():
+                self._let_go(batch, writing, error)
         except torch.OutOfMemoryError:
             self._make_room(batch)
         except torch.AcceleratorError:
-            # Nothing on this device works any more in this process. Ended at once, it is restarted, and clients, whose
-            # connections break, ask again; an error as an answer would be final for them.
-            log.exception("device_lost")
-            os._exit(1)
+            _device_lost()
         except Exception as error:
-            for writing in list(batch.running):
+            log.exception("pass_failed", answers=len(batch.running))
+            for writing in (*batch.running, *batch.waiting):
                 self._let_go(batch, writing, error)
 
-    def _make_room(self, batch: Batch) -> None:
-        """After memory ran out: forget what only saves time, and let the youngest answer wait once; then there was no room."""
+    def _with_room(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Once more where memory ran out, without what only saves time."""
+        try:
+            return work(*arguments)
+        except torch.OutOfMemoryError:
+            self._shrink()
+        try:
+            return work(*arguments)
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory from error
+
+    def _shrink(self) -> None:
+        """After memory ran out: forget what only saves time, and let no more be written at once than is now."""
         self._prefixes.clear()
+        self._left = max(sum(batch.needed for batch in self._batches.values()) - 1, 1)
+        self._ran_out = time.monotonic()
+        log.warning("out_of_memory", answers=sum(len(batch.running) for batch in self._batches.values()), budget=self._left)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _make_room(self, batch: Batch) -> None:
+        """After memory ran out in a pass: let the youngest answer wait once; then there was no room."""
+        self._shrink()
         youngest = batch.running[-1] if batch.running else batch.waiting[0]
-        self._memory = max(sum(other.needed for other in self._batches.values()) - 1, 1)
-        log.warning("out_of_memory", answers=len(batch.running), budget=self._memory)
         if youngest.retried:
             self._let_go(batch, youngest, OutOfMemory())
         else:
@@ -245,7 +280,6 @@ class Engine:
             if youngest.row >= 0:
                 batch.evict(youngest)
                 batch.waiting.appendleft(youngest)
-        torch.cuda.empty_cache()
 
     def _let_go(self, batch: Batch, writing: Writing, error: Exception | None = None) -> None:
         if error is None:
@@ -256,6 +290,13 @@ class Engine:
         if error is not None:
             job.tell(error)
         job.tell(None)
+
+
+def _device_lost() -> NoReturn:
+    """Nothing on this device works any more in this process. Ended at once, it is restarted, and clients, whose connections
+    break, ask again; an error as an answer would be final for them."""
+    log.exception("device_lost")
+    os._exit(1)
 
 
 _ENGINES: weakref.WeakSet[Engine] = weakref.WeakSet()

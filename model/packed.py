@@ -29,6 +29,10 @@ CAPACITY_STEP = 128
 """Tokens by which slots grow, at least: growing copies all of them."""
 
 
+PRACTICE_BYTES = 1 << 28
+"""Most memory for keys and values while threads are chosen: a large model's is for its answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Tokens of one conversation in a step: `count` of them, behind the `past` that are in slot `row` already."""
@@ -205,8 +209,9 @@ class PackedModel:
             self.forward(slots, pieces, self.embed(torch.zeros(answers, dtype=torch.int64)))
 
         slots = self.slots()
-        rows = sorted(slots.take(CAPACITY_STEP) for _ in range(SIZES[-1]))
-        self._threads = Threads.measured(compute, most)
+        sizes = [size for size in SIZES if slots.bytes_of(size, CAPACITY_STEP) <= PRACTICE_BYTES]
+        rows = sorted(slots.take(CAPACITY_STEP) for _ in range(max(sizes, default=0)))
+        self._threads = Threads.measured(compute, most, sizes)
         return self._threads
 
     def slots(self) -> Slots:

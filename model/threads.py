@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
@@ -17,7 +17,7 @@ SIZES = (1, 4, 16)
 """Tokens of the passes that are tried: a token of so many answers. Longer passes read prompts, and take all threads."""
 ROUNDS = 3
 SECONDS = 2.0
-"""After which no further round begins: where a pass takes seconds, that is one round."""
+"""After which nothing new is tried."""
 
 
 class Threads:
@@ -29,19 +29,22 @@ class Threads:
         self.best = dict(best)
 
     @classmethod
-    def measured(cls, compute: Callable[[int], object], most: int) -> Threads:
+    def measured(cls, compute: Callable[[int], object], most: int, sizes: Sequence[int] = SIZES) -> Threads:
         """`compute`: a pass of so many tokens. Blocking, about SECONDS, unless there is nothing to choose."""
         counts = sorted({most, *(1 << power for power in range(most.bit_length()) if 1 << power < most)})
-        if len(counts) < 2:
-            return cls(most, {})
-        seconds: dict[tuple[int, int], list[float]] = {(size, count): [] for size in SIZES for count in counts}
-        start = time.perf_counter()
-        while len(seconds[SIZES[0], most]) < ROUNDS and time.perf_counter() - start < SECONDS:
-            for (size, count), times in seconds.items():
-                times.append(_seconds(compute, size, count))
-        torch.set_num_threads(most)
-        middle = {key: statistics.median(times) for key, times in seconds.items()}
-        return cls(most, {size: min(counts, key=lambda count: middle[size, count]) for size in SIZES})
+        best: dict[int, int] = {}
+        if len(counts) > 1:
+            end = time.perf_counter() + SECONDS
+            for size in sizes:
+                if time.perf_counter() >= end:  # of large models one size is known, and longer passes take all
+                    break
+                seconds = [[_seconds(compute, size, count) for count in counts]]
+                while len(seconds) < ROUNDS and time.perf_counter() < end:
+                    seconds.append([_seconds(compute, size, count) for count in counts])
+                middle = [statistics.median(times) for times in zip(*seconds, strict=True)]
+                best[size] = counts[middle.index(min(middle))]
+            torch.set_num_threads(most)
+        return cls(most, best)
 
     def for_pass(self, tokens: int) -> int:
         return next((count for size, count in self.best.items() if tokens <= size), self.most)

@@ -16,6 +16,9 @@ from model.mind import Mind, Prompt
 from model.prefixes import Keys, keys_of
 from model.sampling import Chooser, Sampling
 
+Embed = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
+"""(T,) ids, and features of their pictures -> (T, hidden)."""
+
 
 @dataclass(frozen=True)
 class Token:
@@ -44,6 +47,8 @@ class Writing:
         """Of its slot; -1: it waits."""
         self.past = 0
         """Tokens that are in the slot."""
+        self.left_out = 0
+        """Passes since the last one that read of its prompt."""
         self._ids = prompt.input_ids[0]
         self._image_token = getattr(mind.model.config, "image_token_index", None)
         self._answer: list[int] = []
@@ -77,10 +82,14 @@ class Writing:
         """Of prompt and answer."""
         return np.concatenate([self._prompt_keys, np.array(self._answer, np.int64)])
 
-    def tokens(self, count: int, embed: Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]) -> torch.Tensor:
-        """(count, hidden): the next unread ones, embedded."""
+    def embed(self, embed: Embed) -> None:
+        """Make the prompt's vectors, before `tokens` is called."""
         if self._embedded is None:
             self._embedded = embed(self._ids, self.prompt.vision_features)
+
+    def tokens(self, count: int, embed: Embed) -> torch.Tensor:
+        """(count, hidden): the next unread ones, embedded."""
+        assert self._embedded is not None  # noqa: S101 - it was let in with them
         end = self.past + count
         pieces = [self._embedded[self.past : end]]
         if written := self._answer[max(0, self.past - len(self._ids)) : max(0, end - len(self._ids))]:

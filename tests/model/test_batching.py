@@ -13,14 +13,15 @@ import torch
 from transformers import LlamaConfig, PhiConfig
 
 from model import batch
+from model import engine as engines
 from model.batch import Batch
-from model.engine import Engine
+from model.engine import Engine, OutOfMemory
 from model.mind import Prompt
 from model.modeling import JnanaConfig, JnanaForConditionalGeneration
 from model.packed import PackedModel, Slots
 from model.prefixes import Prefixes
 from model.presets import get_preset
-from model.sampling import Sampling
+from model.sampling import Chooser, Sampling
 from model.writing import Writing
 from tests.model import tiny
 
@@ -203,8 +204,83 @@ async def test_a_prompt_that_cannot_be_taken_in_is_nobody_elses_fault(mind: Smal
     broken = Prompt(prompts[0].input_ids, torch.randn(1, 49, 16), ())  # a picture without a place
     asked = [*prompts[:2], broken, *prompts[2:]]
     answers = await asyncio.gather(*(ask(engine, prompt) for prompt in asked), return_exceptions=True)
-    assert isinstance(answers.pop(2), ValueError)
+    assert isinstance(answers.pop(2), RuntimeError)
     assert answers == [text_of(mind.alone(prompt)) for prompt in prompts]
+
+
+async def test_room_comes_back_after_memory_ran_out(mind: SmallMind, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = mind.model.model.language_model
+    forward = text.forward
+    together: list[int] = []
+
+    def count(*args: Any, step: Any, **options: Any) -> Any:
+        together.append(len(set(step.rows.tolist())))
+        return forward(*args, step=step, **options)
+
+    def full(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    async def most_at_once() -> int:
+        together.clear()
+        await asyncio.gather(*(ask(engine, prompt) for prompt in mixed(mind, 8)))
+        return max(together)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text, "forward", full)
+        with pytest.raises(OutOfMemory):
+            await ask(engine, mind.prompt(1))
+    monkeypatch.setattr(text, "forward", count)
+    assert await most_at_once() == 1
+    monkeypatch.setattr(engines, "MINUTE", 1e-9)
+    assert await most_at_once() == 8
+
+
+async def test_memory_that_runs_out_beside_answers_is_made_and_asked_for_once_more(engine: Engine) -> None:
+    tried: list[int] = []
+
+    def look(fits_at: int) -> str:
+        tried.append(fits_at)
+        if len(tried) < fits_at:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return "a picture"
+
+    assert await engine.compute(look, 2) == "a picture"
+    tried.clear()
+    with pytest.raises(OutOfMemory):
+        await engine.compute(look, 3)
+
+
+async def test_what_goes_wrong_with_one_answer_is_nobody_elses_fault(
+    mind: SmallMind, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seeded one cannot be written; another ends in the same pass."""
+    choose = Chooser.choose
+
+    def break_down(self: Chooser, logits: torch.Tensor) -> int:
+        if self._random is not None:
+            raise ValueError("no such token")
+        return choose(self, logits)
+
+    monkeypatch.setattr(Chooser, "choose", break_down)
+    prompts = mixed(mind, 4)
+    asked = [ask(engine, prompt, max_tokens=1) for prompt in prompts]
+    broken = ask(engine, mind.prompt(9), temperature=1.0, seed=1)
+    *answers, wrong = await asyncio.gather(*asked, broken, return_exceptions=True)
+    assert isinstance(wrong, ValueError)
+    assert answers == [text_of(mind.alone(prompt, 1)) for prompt in prompts]
+
+
+async def test_an_adapter_that_cannot_be_switched_to_hangs_nobody(
+    mind: SmallMind, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("no such adapter")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mind, "switch_to", broken)
+        with pytest.raises(RuntimeError, match="no such adapter"):
+            await ask(engine, mind.prompt(1))
+    assert await ask(engine, mind.prompt(1)) == text_of(mind.alone(mind.prompt(1)))
 
 
 async def test_memory_that_runs_out_while_keeping_costs_no_answer(
@@ -240,11 +316,30 @@ def test_a_short_question_is_read_without_the_long_one_beside_it(mind: SmallMind
 
     with torch.inference_mode():
         long = ask(1, 100)
-        ours.step()
+        list(ours.step())
         assert long.past == 16
         short = ask(2, 6)
-        ours.step()
+        list(ours.step())
         assert (short.past, long.past) == (6, 16), "its first word needs no other reading"
         another = ask(3, 6)
-        ours.step()
+        list(ours.step())
         assert (another.past, long.past) == (6, 26), "but many short ones do not keep the long one waiting"
+
+
+def test_a_long_prompt_is_read_although_short_ones_never_end(mind: SmallMind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "PROMPT_TOKENS", 16)
+    ours = Batch(PackedModel(mind.model), Prefixes(0), None)
+
+    def ask(seed: int, words: int) -> Writing:
+        given: Any = mind
+        ours.waiting.append(Writing(given, mind.prompt(seed, words=words), Sampling(1), lambda token: None))
+        ours.admit()
+        return ours.running[-1]
+
+    with torch.inference_mode():
+        long = ask(1, 60)
+        for seed in range(2, 22):
+            ask(seed, 16)
+            for ended, _ in ours.step():
+                ours.evict(ended)
+    assert long.past == 60 or long not in ours.running

@@ -306,6 +306,10 @@ async def test_an_answer_that_does_not_fit_the_memory_says_so_and_the_next_one_w
         answer = await server.http.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "hi"}]})
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "out_of_memory")
     assert (await server.ask()).choices
+    with monkeypatch.context() as patch:
+        patch.setattr(server.mind, "encode", full)  # where pictures are looked at
+        answer = await server.http.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": "hi"}]})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "out_of_memory")
 
 
 async def test_request_ids_are_echoed_only_when_they_are_harmless(server: Running) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from model import threads
 from model.engine import Engine
-from model.threads import SIZES, Threads
+from model.threads import Threads
 from tests.model import tiny
 from tests.model.test_batching import SmallMind, ask, mixed, text_of
 
@@ -47,14 +47,16 @@ def test_each_size_gets_what_is_fastest_with_it(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_single_slow_pass_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     passes = iter(range(1000))
-    machine = Machine(monkeypatch, lambda tokens, count: 0.1 if next(passes) < 8 and count == 1 else 0.001 * count)
+    machine = Machine(monkeypatch, lambda tokens, count: 0.1 if next(passes) == 1 and count == 1 else 0.001 * count)
     assert Threads.measured(machine.compute, 2).best == {1: 1, 4: 1, 16: 1}
 
 
-def test_where_passes_take_seconds_each_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch, lambda tokens, count: 3.0 / count)
-    assert Threads.measured(machine.compute, 2).best == {1: 2, 4: 2, 16: 2}
-    assert machine.passes == 2 * 2 * len(SIZES)
+def test_where_passes_take_seconds_only_the_shortest_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, lambda tokens, count: 3.0 * count)
+    chosen = Threads.measured(machine.compute, 2)
+    assert chosen.best == {1: 1}
+    assert chosen.for_pass(2) == 2
+    assert machine.passes == 2 * 2
 
 
 def test_with_one_thread_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +66,7 @@ def test_with_one_thread_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_answers_are_written_with_few_threads_and_prompts_read_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Threads, "measured", classmethod(lambda cls, compute, most: cls(most, {1: 1, 16: 2})))
+    monkeypatch.setattr(Threads, "measured", classmethod(lambda cls, compute, most, sizes: cls(most, {1: 1, 16: 2})))
     small: Any = SmallMind(tiny.llama_config())
     torch.set_num_threads(3)
     seen: list[tuple[int, int]] = []
@@ -86,7 +88,10 @@ async def test_answers_are_written_with_few_threads_and_prompts_read_with_all(mo
 
 
 @pytest.mark.parametrize("config", [tiny.llama_config, tiny.phi_config])
-async def test_measured_or_not_the_answers_are_the_same(config: Callable[[], Any]) -> None:
+async def test_with_threads_that_change_the_answers_are_the_same(
+    config: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Threads, "measured", classmethod(lambda cls, compute, most, sizes: cls(most, {1: 1, 4: 2, 16: 1})))
     small: Any = SmallMind(config())
     prompts = mixed(small, 16)
     alone = [text_of(small.alone(prompt)) for prompt in prompts]
