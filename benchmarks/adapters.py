@@ -25,10 +25,11 @@ from benchmarks.serving import ANSWER, prompts
 from model.adapters import Adapter
 from model.attached import Attached
 from model.engine import Engine
+from model.machine import available_cores
 from model.mind import Prompt
 from model.presets import get_preset
 from model.sampling import Sampling
-from model.settings import WorkerSettings, available_cores
+from model.settings import WorkerSettings
 from model.shelf import chosen
 
 REQUESTS = 8

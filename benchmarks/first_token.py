@@ -25,9 +25,9 @@ from benchmarks import pocket
 from benchmarks.report import header, table
 from model import engine as engines
 from model.engine import Engine
+from model.machine import available_cores
 from model.mind import Message, Mind, Prompt
 from model.sampling import Sampling
-from model.settings import available_cores
 from model.sight import Picture
 
 LONG, SHORT = 1500, 20

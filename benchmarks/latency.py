@@ -35,9 +35,10 @@ from transformers import (
 )
 
 from benchmarks.report import header, resident, table
+from model.machine import available_cores
 from model.mind import Message, Mind
 from model.presets import get_preset
-from model.settings import WorkerSettings, available_cores
+from model.settings import WorkerSettings
 from model.sight import Picture
 from model.weights import prepare
 

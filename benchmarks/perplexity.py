@@ -16,8 +16,8 @@ import torch
 
 from benchmarks import pocket
 from benchmarks.report import header, table
+from model.machine import available_cores
 from model.mind import Message, Mind, Prompt
-from model.settings import available_cores
 from training.evaluate.answerer import log_likelihoods
 from training.evaluate.chat import QUESTIONS
 

@@ -29,9 +29,9 @@ from transformers.generation import GenerationConfig
 from benchmarks import pocket
 from benchmarks.report import header, table
 from model.engine import Engine
+from model.machine import available_cores
 from model.mind import Prompt
 from model.sampling import Sampling
-from model.settings import available_cores
 
 PROMPT, ANSWER = 64, 64
 """Tokens."""

@@ -22,7 +22,7 @@ from benchmarks import pocket
 from benchmarks.report import header, table
 from benchmarks.serving import ANSWER, ours, prompts
 from model.engine import Engine
-from model.settings import available_cores
+from model.machine import available_cores
 
 CROWDS = (1, 8)
 BESIDE = ("nothing", "a busy core")

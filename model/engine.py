@@ -20,6 +20,7 @@ import torch
 
 from model.attached import Attached
 from model.batch import Batch
+from model.machine import available_memory
 from model.mind import Mind, Prompt
 from model.packed import PackedModel
 from model.prefixes import Prefixes
@@ -318,4 +319,4 @@ def _memory(device: torch.device) -> int:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(free * OF_FREE)
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * OF_MEMORY)
+    return int(available_memory() * OF_MEMORY)

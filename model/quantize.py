@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, cast
@@ -12,6 +11,7 @@ from transformers import AutoConfig, BitsAndBytesConfig, PreTrainedConfig
 
 from model import int8, lora
 from model.adapters import Adapter
+from model.machine import available_memory
 from model.presets import Precision, Preset
 from model.weights import PreparedWeights, WeightsError
 
@@ -108,7 +108,7 @@ def _free(where: torch.device) -> int:
     """Bytes of a GPU that nobody has taken; of a machine, all of them."""
     if where.type == "cuda":
         return torch.cuda.mem_get_info(where)[0]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return available_memory()
 
 
 def _config(weights: PreparedWeights) -> PreTrainedConfig:

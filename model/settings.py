@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -11,10 +10,8 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from model.machine import available_cores
 from model.presets import get_preset
-
-CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
-"""CPU quota of a container, "<microseconds or max> <period>" (kernel documentation, cgroup v2)."""
 
 
 class WorkerSettings(BaseSettings):
@@ -121,19 +118,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def available_cores() -> int:
-    """Cores this process may use: its affinity, and in a container its quota.
-
-    Without the quota torch would start a thread for every core of the host, and they would wait for each other.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = CGROUP_QUOTA.read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
 
 
 def known_settings() -> set[str]:

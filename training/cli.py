@@ -17,8 +17,9 @@ from typing import Annotated, Literal
 import typer
 
 from model.logs import configure
+from model.machine import available_cores
 from model.presets import get_preset
-from model.settings import available_cores, read_settings
+from model.settings import read_settings
 from model.terminal import print_table
 from model.weights import WeightsError
 from training.config import STAGES, Align, Instruct, Pretrain, Stage, find, load

@@ -18,8 +18,9 @@ import torch
 from accelerate import Accelerator
 
 from model.files import sha256
+from model.machine import available_cores
 from model.progress import progress
-from model.settings import WorkerSettings, available_cores
+from model.settings import WorkerSettings
 from model.weights import WeightsError
 from training import align, instruct
 from training.base import Base, load_base, load_writer

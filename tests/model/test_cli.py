@@ -17,7 +17,9 @@ import httpx
 import openai
 import pytest
 
-from model.settings import available_cores, known_settings, read_settings
+from model import machine
+from model.machine import available_cores
+from model.settings import known_settings, read_settings
 from tests.model.serving import PATIENCE
 
 ROOT = Path(__file__).parent.parent.parent
@@ -92,7 +94,7 @@ def test_settings_come_from_the_environment_and_dotenv_but_not_from_bare_names(
 
 def test_threads_follow_what_the_process_was_given(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     quota = tmp_path / "cpu.max"
-    monkeypatch.setattr("model.settings.CGROUP_QUOTA", quota)
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
     for text, cores in (("max 100000", 16), ("250000 100000", 2), ("50000 100000", 1), ("6400000 100000", 16)):
         quota.write_text(text)
@@ -100,6 +102,14 @@ def test_threads_follow_what_the_process_was_given(monkeypatch: pytest.MonkeyPat
     settings, _ = read_settings(MODEL_THREADS=3)
     assert settings
     assert settings.cpu_threads() == 3
+
+
+def test_memory_follows_a_containers_bound(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "CGROUP", tmp_path)
+    whole = machine.available_memory()  # no such file: no container
+    for text, memory in (("max\n", whole), (f"{1 << 29}\n", 1 << 29), (f"{whole * 2}\n", whole)):
+        (tmp_path / "memory.max").write_text(text)
+        assert machine.available_memory() == memory
 
 
 def test_a_taken_port_is_told_before_anything_is_loaded() -> None:

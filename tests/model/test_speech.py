@@ -14,8 +14,8 @@ import pytest
 
 from model import audio
 from model.audio import AudioBroken, AudioTooLong, decode
+from model.machine import available_cores
 from model.presets import get_preset
-from model.settings import available_cores
 from model.speech import MAX_THREADS, Segment, Speech, Transcript, UnknownLanguage, _dreamt, _PriorityLock
 from model.weights import folder_of
 
