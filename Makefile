@@ -46,6 +46,7 @@ pocket-model: setup
 	.venv/bin/jnana train align pocket --to runs/pocket-align
 	.venv/bin/jnana train instruct pocket --to runs/pocket-instruct --set start=runs/pocket-align/artefact
 	.venv/bin/jnana train instruct pocket-served --to runs/pocket --set start=runs/pocket-instruct/artefact
+	rm -f runs/pocket.zip
 	.venv/bin/jnana adapters export runs/pocket/artefact runs/pocket.zip --half
 	rm -rf model/shipped/pocket
 	.venv/bin/python -m zipfile -e runs/pocket.zip model/shipped

@@ -131,10 +131,11 @@ def restore(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer) ->
             "another version of Jñāna or of transformers. Start with another run folder."
         )
     set_model_state_dict(model, weights, options=_options(strict=False))
-    moments: dict[str, Any] = get_optimizer_state_dict(model, optimizer)  # the form; what it holds is replaced
+    # The form; its states are the optimizer's own, and torch shards only what is new to it.
+    moments: dict[str, Any] = {**get_optimizer_state_dict(model, optimizer), "state": {}}
     for key, value in load_file(folder / OPTIMIZER).items():
         name, part = key.rsplit("/", 1)
-        moments["state"][name][part] = value
+        moments["state"].setdefault(name, {})[part] = value
     set_optimizer_state_dict(model, optimizer, moments, options=_options())
 
 

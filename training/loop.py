@@ -191,8 +191,9 @@ class Loop:
 
     def _clip(self) -> float:
         limit = self._run.optimizer.clip
-        trained = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
-        return float(self._accelerator.clip_grad_norm_(trained, math.inf if limit is None else limit))
+        # All of the model's, in its order: accelerate knows a sharded model by them. Frozen ones have no gradients.
+        everything = self._module.parameters()
+        return float(self._accelerator.clip_grad_norm_(everything, math.inf if limit is None else limit))
 
     def _not_a_number(self, losses: torch.Tensor, what: str = "The loss") -> str:
         """Names the records of the first micro-batch at fault, on whichever rank; of the whole step when no loss is."""

@@ -110,22 +110,24 @@ def new_accelerator(run: RunConfig) -> Accelerator:
     has_cuda = torch.cuda.is_available()
     if run.fsdp and not has_cuda:
         raise TrainingError("fsdp shards a model over NVIDIA GPUs, and there is none here: set fsdp=false.")
-    plugin = None
-    if run.fsdp:
-        # Layer by layer: wrapped as a whole, every GPU would hold all weights at once. Losses and gradients stay fp32.
-        computed = torch.bfloat16 if run.precision == "bf16" else torch.float32
-        plugin = FullyShardedDataParallelPlugin(
-            fsdp_version=2,
-            reshard_after_forward=True,
-            auto_wrap_policy="transformer_based_wrap",
-            transformer_cls_names_to_wrap=["PhiDecoderLayer"],
-            mixed_precision_policy=MixedPrecisionPolicy(
-                param_dtype=computed, reduce_dtype=torch.float32, output_dtype=torch.float32
-            ),
-        )
+    plugin = sharding(run) if run.fsdp else None
     accelerator = Accelerator(cpu=not has_cuda, mixed_precision="bf16" if run.precision == "bf16" else "no", fsdp_plugin=plugin)
     require_even_batches(run, accelerator.num_processes)
     return accelerator
+
+
+def sharding(run: RunConfig) -> FullyShardedDataParallelPlugin:
+    """Layer by layer: wrapped as a whole, every GPU would hold all weights at once. Losses and gradients stay fp32."""
+    computed = torch.bfloat16 if run.precision == "bf16" else torch.float32
+    return FullyShardedDataParallelPlugin(
+        fsdp_version=2,
+        reshard_after_forward=True,
+        auto_wrap_policy="transformer_based_wrap",
+        transformer_cls_names_to_wrap=["PhiDecoderLayer"],
+        mixed_precision_policy=MixedPrecisionPolicy(
+            param_dtype=computed, reduce_dtype=torch.float32, output_dtype=torch.float32
+        ),
+    )
 
 
 def require_even_batches(run: RunConfig, ranks: int) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from tests.training.test_pretrain import shards as shards
 from tests.training.toy import Heard, Toy, run
 from training import checkpoint
 from training.errors import TrainingError
@@ -28,11 +30,11 @@ END_SECONDS = 40
 """torchrun ends its processes with SIGTERM, and after 30 seconds with SIGKILL."""
 
 
-def launch(folder: Path, ranks: int, *arguments: str) -> tuple[int, list[str]]:
-    """torchrun's exit code, and what each rank wrote."""
+def launch(folder: Path, ranks: int, *arguments: str, module: str = "toy_run") -> tuple[int, list[str]]:
+    """torchrun's exit code, and what each rank wrote. `module`: of tests.training."""
     logs = folder / f"logs-{len(list(folder.glob('logs-*')))}"
     how = ["--standalone", f"--nproc-per-node={ranks}", "--redirects=3", f"--log-dir={logs}"]
-    command = [sys.executable, "-m", "torch.distributed.run", *how, "-m", "tests.training.toy_run", str(folder), *arguments]
+    command = [sys.executable, "-m", "torch.distributed.run", *how, "-m", f"tests.training.{module}", str(folder), *arguments]
     before = shutil.copytree(folder, folder.with_name(f"{folder.name}-{logs.name}"))
     for _ in range(ATTEMPTS):
         code = _ended(command)
@@ -78,6 +80,22 @@ def test_two_processes_learn_what_one_does_with_the_same_batch(tmp_path: Path) -
 
     with pytest.raises(TrainingError, match=r"made with other settings \(processes: begun with 2, now 1\)"):
         Loop(run(), Toy(), tmp_path / "2" / "checkpoints", new_accelerator(run()), Heard()).resume()
+
+
+def test_a_model_that_is_sharded_learns_what_a_whole_one_does_and_goes_on_from_a_checkpoint(
+    shards: Path, tmp_path: Path
+) -> None:
+    outputs = []
+    for ranks in (1, 2):
+        folder = shutil.copytree(shards, tmp_path / f"ranks-{ranks}", ignore=shutil.ignore_patterns("ranks-*"))
+        for stop_after in (2, 4):
+            code, written = launch(folder, ranks, str(stop_after), module="sharded_run")
+            assert code == 0, written
+        assert [line for line in written[0].splitlines() if line.isdigit()] == ["3", "4"]
+        outputs.append(load_file(folder / "artefact" / "model.safetensors"))
+    assert outputs[0].keys() == outputs[1].keys()
+    for name, value in outputs[0].items():
+        torch.testing.assert_close(value, outputs[1][name], rtol=1e-4, atol=1e-5)
 
 
 def test_one_rank_that_fails_is_all_that_is_heard(tmp_path: Path) -> None:
