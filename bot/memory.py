@@ -33,6 +33,9 @@ BYTES_PER_TOKEN = 3
 PROMPT_PICTURES = 10
 """Pictures of a prompt, as many as one message may bring (media.MAX_FILES); our worker refuses more than 16."""
 
+KEPT = 3 / 4
+"""Part of the room for the past that is filled when something has to be left out: what follows can stand behind it."""
+
 SPEAKER_LENGTH = 40
 """Characters of a name in a group chat; platforms allow 32 (Discord) to 128 (Telegram)."""
 
@@ -54,6 +57,9 @@ class Costs:
     picture: int
     limit: int
 
+    def of(self, message: PromptMessage) -> int:
+        return self.tokens[message.text] + len(message.pictures) * self.picture + MESSAGE_TOKENS
+
 
 def estimate_tokens(text: str) -> int:
     return math.ceil(len(text.encode()) / BYTES_PER_TOKEN)
@@ -63,38 +69,71 @@ def compose(system: str, turns: Sequence[RememberedTurn], costs: Costs, *, group
     """The prompt for the last of `turns`: the system prompt, then as much of the past as fits, roles alternating.
 
     The past has no holes: the first turn whose text does not fit ends it. A picture that does not fit is left out with a
-    mark, and so are all pictures before it.
+    mark, and so are all pictures before it. What no longer fits goes a quarter at a time: the prompts between begin alike,
+    and a worker that kept what it read of the last one reads only what is new.
 
     Raises:
         PromptTooLong: the newest message alone is over the limit.
     """
-
-    def cost(message: PromptMessage) -> int:
-        return costs.tokens[message.text] + len(message.pictures) * costs.picture + MESSAGE_TOKENS
-
     head = [PromptMessage("system", system)] if system else []
-    newest = user_message(turns[-1], group=group)
-    left = costs.limit - sum(cost(message) for message in head) - cost(newest)
-    if left < 0:
+    past = _Past(turns, costs, room=costs.limit - sum(map(costs.of, head)), group=group)
+    newest = past.asked[-1]
+    if (left := past.room - costs.of(newest)) < 0:
         raise PromptTooLong(
             text("pictures-too-long" if newest.pictures else "message-too-long", tokens=costs.limit - left, limit=costs.limit)
         )
-    chosen = [newest]
-    pictures_left = PROMPT_PICTURES - len(newest.pictures)
-    for turn in reversed(turns[:-1]):
-        asked = user_message(turn, group=group)
-        answered = PromptMessage("assistant", turn.answer or STOPPED_ANSWER)
-        needed = cost(asked) + cost(answered)
-        if asked.pictures and (len(asked.pictures) > pictures_left or needed > left):
-            pictures_left = 0
-            asked = without_pictures(asked)
-            needed = cost(asked) + cost(answered)
-        if needed > left:
-            break
-        left -= needed
-        pictures_left -= len(asked.pictures)
-        chosen = [asked, answered, *chosen]
-    return head + chosen
+    window = _Window(0, 0)
+    for at in range(len(turns)):  # as it went, so that what was left out then is left out now
+        if not past.fits(window, at):
+            window = past.cut(at)
+    said = [message for at in range(window.start, len(turns) - 1) for message in past.turn(at, window)]
+    return [*head, *said, newest]
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What is remembered: turns from `start` on, and the pictures of those from `seeing` on."""
+
+    start: int
+    seeing: int
+
+
+class _Past:
+    """A conversation's turns as messages, and what fits of them into `room` tokens."""
+
+    def __init__(self, turns: Sequence[RememberedTurn], costs: Costs, *, room: int, group: bool) -> None:
+        self.room = room
+        self.asked = [user_message(turn, group=group) for turn in turns]
+        self._answered = [PromptMessage("assistant", turn.answer or STOPPED_ANSWER) for turn in turns]
+        self._cost = costs.of
+
+    def turn(self, at: int, window: _Window) -> tuple[PromptMessage, PromptMessage]:
+        asked = self.asked[at]
+        return asked if at >= window.seeing else without_pictures(asked), self._answered[at]
+
+    def fits(self, window: _Window, newest: int) -> bool:
+        """Whether that much can stand before this turn."""
+        messages = [message for at in range(window.start, newest) for message in self.turn(at, window)] + [self.asked[newest]]
+        pictures = sum(len(message.pictures) for message in messages)
+        return sum(map(self._cost, messages)) <= self.room and pictures <= PROMPT_PICTURES
+
+    def cut(self, newest: int) -> _Window:
+        """What is remembered before this turn when not all can be: KEPT of the room that it leaves."""
+        left = (self.room - self._cost(self.asked[newest])) * KEPT
+        pictures_left = PROMPT_PICTURES - len(self.asked[newest].pictures)
+        window = _Window(newest, newest)
+        while window.start > 0:
+            at, pictures = window.start - 1, len(self.asked[window.start - 1].pictures)
+            blind = _Window(at, window.seeing)
+            seeing = _Window(at, at) if window.seeing == window.start and pictures <= pictures_left else blind
+            needed = {wider: sum(map(self._cost, self.turn(at, wider))) for wider in (seeing, blind)}
+            fitting = [wider for wider, tokens in needed.items() if tokens <= left]
+            if not fitting:
+                break
+            window = fitting[0]
+            left -= needed[window]
+            pictures_left -= pictures if window.seeing == at else 0
+        return window
 
 
 async def recall(

@@ -84,7 +84,8 @@ class HistoryReads:
     def remembered(self, session: Session, turn_id: int, limit: int) -> tuple[list[RememberedTurn], bool]:
         """The turn and up to `limit` answered ones before it and after the last reset, oldest first; whether it is in a group.
 
-        Failed turns are left out: what could not be answered once would disturb every later answer.
+        Failed turns are left out: what could not be answered once would disturb every later answer. The first of more than
+        `limit` is the same for a third of it: a prompt that begins anew with every turn is read anew.
         """
         options = [
             joinedload(Turn.person),
@@ -93,18 +94,17 @@ class HistoryReads:
         ]
         newest = session.get_one(Turn, turn_id, options=[*options, joinedload(Turn.conversation)])
         conversation = newest.conversation
-        older = session.scalars(
-            select(Turn)
-            .where(
-                Turn.conversation_id == conversation.id,
-                Turn.id < turn_id,
-                Turn.id > conversation.reset_turn_id,
-                Turn.state.in_(ANSWERED),
-            )
-            .order_by(Turn.id.desc())
-            .limit(limit)
-            .options(*options)
+        before = select(Turn).where(
+            Turn.conversation_id == conversation.id,
+            Turn.id < turn_id,
+            Turn.id > conversation.reset_turn_id,
+            Turn.state.in_(ANSWERED),
         )
+        count = session.scalar(select(func.count()).select_from(before.subquery())) or 0
+        block = max(1, limit // 3)
+        if count > limit:
+            limit -= -(count - limit) % block
+        older = session.scalars(before.order_by(Turn.id.desc()).limit(limit).options(*options))
         turns = [*reversed(list(older)), newest]
         documents = self._documents(turns)
         past = [self._remembered(turn, documents, with_answer=turn is not newest) for turn in turns]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,15 @@ BOTH = 2 * (1 + MESSAGE_TOKENS)
 )
 def test_what_goes_into_the_prompt(turns: list[RememberedTurn], limit: int, expected: list[tuple[str, str, int]]) -> None:
     assert prompt(*turns, limit=limit) == expected
+
+
+def test_prompts_of_a_long_conversation_mostly_go_on_from_the_one_before() -> None:
+    """What a worker kept of the last one is of use: else every answer of a long conversation waits for all of it."""
+    turns = [said(f"{number} " * 5, pictures=number % 9 == 4) for number in range(60)]
+    asked = [prompt(*turns[: number + 1], limit=600) for number in range(60)]
+    goes_on = [later[: len(earlier)] == earlier for earlier, later in itertools.pairwise(asked)]
+    assert sum(goes_on[15:]) > 25
+    assert min(len(messages) for messages in asked[15:]) > 15
 
 
 def test_speakers_are_named_in_group_chats() -> None:

@@ -45,6 +45,17 @@ def sql(settings: Settings, statement: str) -> None:
 # --- Turns, attachments, ratings ---
 
 
+async def test_of_a_long_conversation_the_first_remembered_turn_stays_for_a_while(store: Store) -> None:
+    begins = []
+    for number in range(13):
+        turn_id = await answered(store, str(number))
+        remembered, _ = await store.remembered(turn_id, 6)
+        assert [turn.text for turn in remembered][-1] == str(number)
+        begins.append(int(remembered[0].text))
+        assert len(remembered) <= 7
+    assert begins == [0, 0, 0, 0, 0, 0, 0, 2, 2, 4, 4, 6, 6]
+
+
 async def test_a_turn_is_kept_over_a_restart(store: Store, settings: Settings) -> None:
     before = datetime.now(UTC)
     turn = await store.receive(message("Look", message_id="m1"), "r")
