@@ -255,6 +255,17 @@ def report(rows: list[Row], context: int) -> str:
     return f"Context {context} tokens; tokens a second of all together.\n\n{table(head, cells)}"
 
 
+def where_4_bits_pay(rows: list[Row]) -> str:
+    """4 bits beside 16, by how many are answered at once."""
+    full, small = ({row.crowd: row for row in rows if row.precision == name} for name in ("bf16", "nf4"))
+    cells = []
+    for crowd in CROWDS:
+        one, other = full[crowd], small[crowd]
+        ratios = [other.decode / one.decode, other.prefill / one.prefill, other.memory / one.memory]
+        cells.append([str(crowd), *(f"{ratio:.2f}" for ratio in ratios)])
+    return f"NF4 beside bf16:\n\n{table(['at once', 'decode', 'prefill', 'memory of the weights'], cells)}"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cuda")
@@ -275,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "a CPU"
     print(header("The engine on a GPU", "torch", "transformers", "bitsandbytes"))
     print(f"{name}: {limits.reads / 1e9:.0f} GB/s of copies, {limits.multiplies / 1e12:.2f} TFLOP/s of bf16 products.\n")
-    print(report(rows, context))
+    print(f"{report(rows, context)}\n\n{where_4_bits_pay(rows)}")
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 

@@ -21,7 +21,9 @@ def test_the_gpu_script_runs_on_a_cpu(
     assert [(row["precision"], row["crowd"]) for row in rows] == [("bf16", 1), ("bf16", 3), ("nf4", 1), ("nf4", 3)]
     assert all(row["decode"] > 0 and row["prefill"] > 0 and row["generate"] > 0 for row in rows)
     assert rows[2]["memory"] < rows[0]["memory"]
-    assert "| nf4 | 3 |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "| nf4 | 3 |" in said
+    assert "NF4 beside bf16" in said
 
 
 def test_the_script_of_a_retraining_beside_the_worker_runs_on_a_cpu(
