@@ -13,6 +13,8 @@ from model.writing import Writing
 
 PROMPT_TOKENS = 256
 """Most tokens of prompts in one pass, beside the answers': until they are read nobody's answer grows."""
+GPU_PROMPT_TOKENS = 2048
+"""The same on a GPU, which reads thousands in the time that it takes to be told: of 256, sending the commands would be most."""
 
 PATIENCE = 4
 """Passes that leave a prompt out one after the other, before its turn comes whatever its length."""
@@ -24,6 +26,7 @@ class Batch:
     def __init__(self, packed: PackedModel, prefixes: Prefixes, reader: object) -> None:
         self._packed = packed
         self.slots = packed.slots()
+        self._prompt_tokens = GPU_PROMPT_TOKENS if self.slots.memory.is_cuda else PROMPT_TOKENS
         self._prefixes = prefixes
         self._reader = reader
         self.waiting: deque[Writing] = deque()
@@ -100,7 +103,7 @@ class Batch:
         PATIENCE times in a row goes before them: short questions may never end."""
         singles = [writing for writing in self.running if writing.unread == 1]
         reading = [writing for writing in self.running if writing.unread > 1]
-        left = PROMPT_TOKENS
+        left = self._prompt_tokens
         parts: list[tuple[Writing, Piece]] = []
         for writing in sorted(reading, key=lambda one: (one.left_out < PATIENCE, one.unread)):
             # A part of one token would have to stand among the answers'; there is always another pass for the last one.
