@@ -24,7 +24,9 @@ BACKEND = "fbgemm"
 """Of torch's quantized operators: the one that is fast on x86 with and without VNNI, and takes fp32 for fp32."""
 FINE = frozenset({"q_proj", "k_proj", "v_proj", "down_proj"})
 """Layers whose activations need more than 7 bits, by measurement (docs/results/int8.md)."""
-READERS = frozenset({"q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"})
+QKV, GATE_UP = ("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj")
+"""Layers that read the same."""
+READERS = frozenset({*QKV, *GATE_UP})
 WRITERS = frozenset({"o_proj", "down_proj"})
 PROJECTIONS = READERS | WRITERS
 """Of a layer, by what they do with the stream."""
@@ -45,41 +47,73 @@ def takes(config: Any) -> bool:
     return isinstance(targets, set | list) and set(targets) <= PROJECTIONS and not any(extras)
 
 
-class Int8Linear(nn.Module):
-    """A linear layer without bias, rounded."""
+class Together:
+    """Weights of linear layers without bias that read the same rows, rounded; multiplied in one go when the first is asked."""
 
-    def __init__(self, weight: torch.Tensor, *, fine: bool) -> None:
-        """`weight`: (out, in) fp32. `fine`: activations in two parts of 7 bits each, at half the speed."""
-        super().__init__()
+    def __init__(self, weights: Sequence[torch.Tensor], *, fine: bool) -> None:
+        """`weights`: (out, in) fp32 each. `fine`: activations in two parts of 7 bits each, at half the speed."""
         self._fine = fine
-        self.out_features, self.in_features = weight.shape
-        self.weight = torch.empty(0)  # PEFT looks here for device and type of what it puts beside
+        self._sizes = [len(weight) for weight in weights]
+        weight = torch.cat(list(weights))
         scales = (weight.abs().amax(1) / WEIGHT_LEVELS).clamp_min(TINY)
-        rounded = (weight / scales[:, None]).round().to(torch.int8)
-        self._packed = _packed(rounded, scales)
+        self._packed = _packed((weight / scales[:, None]).round().to(torch.int8), scales)
+        self._last: tuple[torch.Tensor | None, dict[int, torch.Tensor]] = (None, {})
+        """What was read last, and its products that were not asked for yet."""
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(..., in) -> (..., out) fp32."""
+    def product(self, x: torch.Tensor, which: int) -> torch.Tensor:
+        """(..., in) -> (..., out) fp32, of one of them."""
+        read, products = self._last
+        if read is not x or which not in products:
+            products = dict(enumerate(torch.split_with_sizes(self._multiply(x), self._sizes, -1)))
+        product = products.pop(which)
+        self._last = (x, products) if products else (None, {})
+        return product
+
+    def _multiply(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        scales = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_min_(TINY).div_(LEVELS)
+        scales = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_min_(TINY).div_(_LEVELS)
         scaled = rows / scales
         if self._fine:
             coarse = scaled.round()
-            rest = scaled.sub_(coarse).mul_(2 * LEVELS)  # what rounding left, at most half a level
-            both = self._multiply(torch.cat([coarse, rest]))
-            product = torch.add(both[: len(rows)], both[len(rows) :], alpha=0.5 / LEVELS)
+            rest = scaled.sub_(coarse).mul_(_REST)  # what rounding left, at most half a level
+            both = _multiplied(torch.cat([coarse, rest]), self._packed)
+            product = torch.add(both[: len(rows)], both[len(rows) :], alpha=1 / (2 * LEVELS))
         else:
-            product = self._multiply(scaled)
-        return product.mul_(scales).view(*x.shape[:-1], self.out_features)
-
-    def _multiply(self, scaled: torch.Tensor) -> torch.Tensor:
-        product: torch.Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(
-            scaled, 1.0, ZERO, self._packed
-        )
-        return product
+            product = _multiplied(scaled, self._packed)
+        return product.mul_(scales).view(*x.shape[:-1], -1)
 
 
-def _packed(rounded: torch.Tensor, scales: torch.Tensor) -> Any:
+_LEVELS, _REST = torch.tensor(float(LEVELS)), torch.tensor(2.0 * LEVELS)
+"""Numbers as tensors: torch makes one of a Python number each time, which takes longer than dividing a row by it."""
+
+
+class Int8Linear(nn.Module):
+    """A linear layer without bias, rounded: one of those that read the same."""
+
+    def __init__(self, together: Together, which: int, weight: torch.Tensor) -> None:
+        """`weight`: its own, (out, in), for its shape."""
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        self.weight = torch.empty(0)  # PEFT looks here for device and type of what it puts beside
+        self._together, self._which = together, which
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., in) -> (..., out) fp32."""
+        return self._together.product(x, self._which)
+
+
+def rounded(weights: Sequence[torch.Tensor], *, fine: bool) -> list[Int8Linear]:
+    """Layers of these weights, (out, in) fp32 each, that read the same; `fine` as Together takes it."""
+    together = Together(weights, fine=fine)
+    return [Int8Linear(together, which, weight) for which, weight in enumerate(weights)]
+
+
+def _multiplied(scaled: torch.Tensor, packed: Any) -> torch.Tensor:
+    product: torch.Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(scaled, 1.0, ZERO, packed)
+    return product
+
+
+def _packed(levels: torch.Tensor, scales: torch.Tensor) -> Any:
     """Weights as torch's operator takes them."""
     previous = torch.backends.quantized.engine
     torch.backends.quantized.engine = BACKEND
@@ -87,7 +121,7 @@ def _packed(rounded: torch.Tensor, scales: torch.Tensor) -> Any:
         with warnings.catch_warnings():  # tensors of quantized types will leave torch one day; the operator has no other form
             warnings.simplefilter("ignore", UserWarning)
             zeros = torch.zeros(len(scales), dtype=torch.int64)
-            marked = torch._make_per_channel_quantized_tensor(rounded, scales.double(), zeros, 0)
+            marked = torch._make_per_channel_quantized_tensor(levels, scales.double(), zeros, 0)
             return torch.ops.quantized.linear_prepack(marked, None)
     finally:
         torch.backends.quantized.engine = previous
@@ -134,12 +168,12 @@ def quantise(text: PreTrainedModel) -> Rotation:
         _rotate_inputs(layer.post_attention_layernorm, (mlp.gate_proj, mlp.up_proj), rotation)
         for writer in (attention.o_proj, mlp.down_proj):
             writer.weight = _frozen(rotation.T @ writer.weight.detach().double())
-        for parent in (attention, mlp):
-            for name, linear in list(parent.named_children()):
-                if name in PROJECTIONS:
-                    setattr(parent, name, Int8Linear(linear.weight.detach(), fine=name in FINE))
+        for parent, names in ((attention, QKV), (attention, ("o_proj",)), (mlp, GATE_UP), (mlp, ("down_proj",))):
+            weights = [getattr(parent, name).weight.detach() for name in names]
+            for name, linear in zip(names, rounded(weights, fine=names[0] in FINE), strict=True):
+                setattr(parent, name, linear)
     _rotate_inputs(model.base_model.norm, (head,), rotation)
-    model.lm_head = Int8Linear(head.weight, fine=False)
+    (model.lm_head,) = rounded([head.weight], fine=False)
     return Rotation(rotation.float(), gains)
 
 

@@ -115,7 +115,9 @@ class Step:
         self._top, self._width = top, width
         ends = torch.ones(top, dtype=torch.int64, device=rows.device)  # rows between that do not take part see one token
         ends[self._singles] = positions[: len(self._singles)] + 1
-        self._mask = (torch.arange(width, device=rows.device) < ends[:, None])[:, None, None]
+        unseen = (torch.arange(width, device=rows.device) >= ends[:, None])[:, None, None]
+        # What is added to scores; sdpa would make this of true and false in every layer.
+        self._mask = torch.zeros(unseen.shape, dtype=memory.dtype, device=rows.device).masked_fill_(unseen, -torch.inf)
 
     @classmethod
     def of(cls, slots: Slots, pieces: Sequence[Piece]) -> Step:

@@ -12,7 +12,7 @@ from torch.nn.functional import cosine_similarity
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from model import int8, lora
-from model.int8 import Int8Linear, Rotation, quantise
+from model.int8 import Rotation, quantise, rounded
 from model.presets import PHI2, POCKET
 from model.projector import Projector
 from model.quantize import Needs, place
@@ -104,7 +104,7 @@ def test_pictures_are_rotated_with_the_language() -> None:
 @pytest.mark.parametrize("fine", [True, False])
 def test_a_token_comes_out_the_same_alone_and_in_a_crowd(fine: bool) -> None:
     torch.manual_seed(0)
-    layer = Int8Linear(torch.randn(64, 96), fine=fine)
+    (layer,) = rounded([torch.randn(64, 96)], fine=fine)
     crowd = torch.randn(33, 96) * torch.logspace(-3, 3, 33)[:, None]
     together = layer(crowd)
     for size in (1, 2, 8, 17):
@@ -117,13 +117,24 @@ def test_a_product_is_near_the_exact_one(fine: bool, error: float) -> None:
     torch.manual_seed(0)
     weight, x = torch.randn(64, 96), torch.randn(2, 7, 96)
     exact = x @ weight.T
-    assert (Int8Linear(weight, fine=fine)(x) - exact).norm() < error * exact.norm()
+    assert (rounded([weight], fine=fine)[0](x) - exact).norm() < error * exact.norm()
     loudest = torch.full((1, 96), 1.0)  # the largest sums there are, which 16 bits must hold
-    assert torch.allclose(Int8Linear(loudest, fine=fine)(loudest), loudest @ loudest.T)
+    assert torch.allclose(rounded([loudest], fine=fine)[0](loudest), loudest @ loudest.T)
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_layers_that_read_the_same_give_what_each_gives_alone_in_any_order(fine: bool) -> None:
+    torch.manual_seed(0)
+    weights = [torch.randn(size, 96) for size in (64, 32, 32)]
+    alone = [rounded([weight], fine=fine)[0] for weight in weights]
+    together = rounded(weights, fine=fine)
+    one, other = torch.randn(1, 5, 96), torch.randn(1, 5, 96)
+    for which, x in ((0, one), (1, one), (0, other), (2, one), (2, other), (2, other), (1, one), (0, one)):
+        assert torch.equal(together[which](x), alone[which](x))
 
 
 def test_rows_of_zeros_stay_zeros() -> None:
-    assert Int8Linear(torch.zeros(4, 8), fine=False)(torch.zeros(2, 8)).eq(0).all()
+    assert rounded([torch.zeros(4, 8)], fine=False)[0](torch.zeros(2, 8)).eq(0).all()
 
 
 def prepared(tmp_path: Path, config: Any) -> PreparedWeights:
