@@ -12,7 +12,7 @@ import yaml
 
 from tests.training import minds
 from tests.training.made_run import PRETRAIN, config, info
-from training import runs, stages
+from training import claim, stages
 from training.config import PRESETS, Align, Instruct, Pretrain, RunConfig, load
 from training.errors import Mistakes, TrainingError
 from training.hardware import find_gpu
@@ -28,7 +28,7 @@ def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a model is loaded")
 
     monkeypatch.setattr(stages, "load_base", refuse)
-    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(claim, "LOCK_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -98,6 +98,24 @@ def test_bad_records_come_before_the_model(preset: Path, tmp_path: Path) -> None
     (tmp_path / "3.png").unlink()
     with pytest.raises(TrainingError, match=r"captions\.jsonl, record 4: a picture is missing"):
         train(preset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_refused_run_takes_away_no_more_than_it_made(preset: Path, tmp_path: Path) -> None:
+    (tmp_path / "3.png").unlink()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("Mine.")
+    for name in ("empty", "full"):
+        with pytest.raises(TrainingError, match="a picture is missing"):
+            train(preset, tmp_path / name)
+    assert not list((tmp_path / "empty").iterdir())
+    assert (tmp_path / "full" / "notes.txt").read_text() == "Mine."
+    begun(tmp_path / "run").close()
+    before = sorted((tmp_path / "run").iterdir())
+    with pytest.raises(TrainingError, match="a picture is missing"):
+        train(preset, tmp_path / "run")
+    assert sorted((tmp_path / "run").iterdir()) == before
 
 
 def test_a_run_with_other_settings_comes_before_the_model(preset: Path, tmp_path: Path) -> None:
