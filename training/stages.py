@@ -119,7 +119,9 @@ def prepare(
             cache = base.cache(features or home / FEATURES)
             pictures = [path for part in records for record in part for path in pictures_of(record)]
             unfit = cache.fill(pictures, base.look, partial(bars, "Looking at pictures"))
-            return cache, without_unfit(records, unfit, skip_bad=skip_bad), fingerprint([*sets[0], *sets[1]], unfit)
+            digests = {path: cache.digest(path) for path in pictures if path not in unfit}
+            data = fingerprint([*sets[0], *sets[1]], unfit, digests)
+            return cache, without_unfit(records, unfit, skip_bad=skip_bad), data
 
         # Records before the model: a bad one is told in seconds.
         if isinstance(configuration, Align):
