@@ -139,5 +139,7 @@ def test_validating_tells_what_training_would_refuse(shards: Path) -> None:
     shard.write_bytes(content)
     (fault,) = validate(run(shards)).faults
     assert fault.reason == refused(run(shards)) == f"The shard {shard} was changed: run `jnana data tokenize` again."
+    (shards / "tokenizer" / "tokenizer.json").unlink()  # which both folders need
+    assert [fault.reason for fault in validate(run(shards)).faults] == [refused(run(shards))]
     shutil.rmtree(shards / "text" / "train")
     assert validate(run(shards)).faults[0].reason == refused(run(shards))

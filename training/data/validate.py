@@ -149,5 +149,6 @@ def _shards(run: Pretrain, progress: Progress) -> Report:
         try:
             checked_shards(run, folder, partial(progress, f"Reading {folder}"))
         except TrainingError as error:
-            report.faults.append(Fault(folder, str(error)))
+            if str(error) not in (fault.reason for fault in report.faults):  # of the tokenizer, say, that both need
+                report.faults.append(Fault(folder, str(error)))
     return report
