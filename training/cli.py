@@ -145,7 +145,6 @@ def validate_data(
     """
     from model.progress import progress
     from training.data.report import summary, write
-    from training.data.shards import TokenShards
     from training.data.validate import validate
     from training.stages import measure  # imports torch
 
@@ -155,7 +154,7 @@ def validate_data(
         if report is not None and not report.parent.is_dir():
             raise TrainingError(f"There is no folder {report.parent} to write the report to.")
         with progress() as on_progress:
-            found = validate(run, measure(run), on_progress, TokenShards.open)
+            found = validate(run, measure(run), on_progress)
         print(summary(found))
         if report is not None:
             write(found, report)

@@ -344,7 +344,8 @@ def load(kind: type[R], path: Path, changes: Sequence[str] = ()) -> R:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise Mistakes(f"The configuration {path} needs a change:", [_mistake(detail) for detail in error.errors()]) from None
+        mistakes = [_mistake(detail) for detail in error.errors() if not _follows(detail)]
+        raise Mistakes(f"The configuration {path} needs a change:", mistakes) from None
 
 
 def dump(run: RunConfig) -> str:
@@ -367,6 +368,11 @@ def _apply(values: dict[str, Any], change: str) -> None:
         at[last] = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
         raise TrainingError(f"--set {change}: the value is not valid YAML.") from None
+
+
+def _follows(detail: Mapping[str, Any]) -> bool:
+    """pydantic drops wrong items before it counts: that a list is too short then is no mistake of its own."""
+    return detail["type"] == "too_short" and len(detail["input"]) >= int(detail["ctx"]["min_length"])
 
 
 def _mistake(detail: Mapping[str, Any]) -> str:

@@ -11,11 +11,15 @@ from training.errors import TrainingError
 from training.flops import MINDS, Work, projector_flops, training_flops
 from training.hardware import GPUS, Gpu
 from training.memory import Item, language_shape, longest, memory, total, trained_parameters
+from training.resume import may_change
 from training.volume import Volume, volume
 
 UTILISATION = 0.35
 """Of the peak, assumed until a run was measured; recomputation counts as work done here. Well-tuned language models reach 33 to
 52 % (torchtitan's, nanochat's and lit-gpt's published runs); short sequences and small batches reach less."""
+
+ANEW = "in another run folder, for a run goes on with the settings it began with"
+"""Said of those that decide what is learnt (training/resume.py)."""
 
 SHORTEST = 128
 """Tokens below which a shorter example is no longer proposed."""
@@ -115,22 +119,35 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
 
 
-def out_of_memory(run: RunConfig, error: BaseException) -> str:
+def out_of_memory(run: RunConfig, error: BaseException, gpus: int = 1) -> str:
     """The sentence that it becomes: which key to change first, in this very configuration."""
     asked = re.search(r"Tried to allocate ([\d.]+ [KMG]iB)", str(error))
     capacity = re.search(r"total capacity of ([\d.]+ [KMG]iB)", str(error))
     amount = f" ({asked[1]} more were asked for)" if asked else ""
     device = f"the GPU's {capacity[1]}" if capacity else "the memory"
-    smaller = _smaller(run.batch.micro)[1:2]
-    extras = [key for key, _ in _extras(run, gpus=1)]
-    if smaller:
-        knob = f"set batch.micro={smaller[0]} (it is {run.batch.micro}): the batch of {run.batch.size} stays, in more turns"
-    elif extras:
-        knob = f"set {extras[0]}"
-    else:
-        shared = isinstance(run, Pretrain) and not run.fsdp
-        knob = "take a larger GPU, or several with fsdp=true" if shared else "take a larger GPU"
+    knob = _first_knob(run, gpus)
     return f"The run does not fit into {device}{amount}: {knob}. `jnana train plan` shows what takes how much."
+
+
+def larger(run: RunConfig, gpus: int) -> str:
+    """What to take where no setting helps."""
+    return f"take a larger GPU, or {_several(gpus)}" if isinstance(run, Pretrain) else "take a larger GPU"
+
+
+def _several(gpus: int) -> str:
+    return f"{'several' if gpus == 1 else 'more'} GPUs with fsdp=true"
+
+
+def _first_knob(run: RunConfig, gpus: int) -> str:
+    if smaller := _smaller(run.batch.micro)[1:2]:
+        return f"set batch.micro={smaller[0]} (it is {run.batch.micro}): the batch of {run.batch.size} stays, in more turns"
+    extras = [change for change, _ in _extras(run, gpus)]
+    if going_on := [change for change in extras if may_change(change)]:
+        return f"set {going_on[0]}"
+    if not isinstance(run, Pretrain) or extras[:1] == ["fsdp=true"]:
+        return f"set {extras[0]} {ANEW}" if extras else larger(run, gpus)
+    knob = f"set {extras[0]}, or take {_several(gpus)}," if extras else larger(run, gpus)
+    return f"{knob} {ANEW}"
 
 
 def _work(run: RunConfig, amount: Volume) -> Work:

@@ -10,14 +10,14 @@ import torch
 from model.adapters import PROJECTOR
 from model.files import MANIFEST
 from model.presets import get_preset
-from training.config import STAGES, Align, Instruct, Pretrain, RunConfig, TrainingData, load
+from training.config import STAGES, Align, Instruct, RunConfig, TrainingData, load
 from training.data.reading import readable
 from training.errors import Mistakes, TrainingError
 from training.hardware import fastest_precision, memory_of_this_machine
 from training.loggers import missing_loggers
 from training.memory import memory, total
-from training.plan import fitting
-from training.resume import deciding, differing
+from training.plan import ANEW, fitting, larger
+from training.resume import deciding, differing, may_change
 from training.runs import CONFIG, INFO, RunFolder
 
 COCO = "http://images.cocodataset.org/annotations/annotations_trainval2017.zip (pictures: .../zips/train2017.zip, val2017.zip)"
@@ -48,27 +48,42 @@ def agreed(run: RunConfig, folder: Path, processes: int) -> RunConfig:
     return run
 
 
-def require_ready(run: RunConfig) -> None:
-    """Raises Mistakes: all that this machine or its disk lacks. Stage 0 opens its data itself, before its model is made."""
+def require_ready(run: RunConfig, processes: int = 1, *, begun: bool = False) -> None:
+    """`begun`: the run goes on, in the folder that it has.
+
+    Raises Mistakes: all that this machine or its disk lacks. Stage 0 opens its data itself, before its model is made.
+    """
     missing = list(missing_loggers(run.loggers))
     if isinstance(run, Align | Instruct):
         missing += [*_machine(run), *_networks(run), *_files(run.data)]
-    if isinstance(run, Pretrain):
-        missing += _room(run)
+    if _is_sized(run):
+        missing += _room(run, processes, begun=begun)
     if missing:
         raise Mistakes("The run cannot begin:", list(dict.fromkeys(missing)))
 
 
-def _room(run: Pretrain) -> Iterator[str]:
-    """Stage 0 makes its model of nothing, so that what it takes is known before. (What the others load is there already.)"""
+def _is_sized(run: RunConfig) -> bool:
+    """Whether what it takes is known before. Nobody knows it of a language model of one's own."""
+    if isinstance(run, Align | Instruct):
+        return torch.cuda.is_available() and run.language is None
+    return True
+
+
+def _room(run: RunConfig, processes: int, *, begun: bool) -> Iterator[str]:
     there = memory_of_this_machine()
-    needed = total(memory(run))
-    if there is not None and not run.fsdp and needed > there:
-        where = "the GPU has" if torch.cuda.is_available() else "this machine has"
-        changes = fitting(run, there)
-        fits = f"--set {' --set '.join(changes or ())} makes it fit"
-        knob = fits if changes else "take a smaller architecture, or a larger machine"
-        yield f"The run needs about {needed / 1e9:.1f} GB of memory, and {where} {there / 1e9:.1f}: {knob}."
+    needed = total(memory(run, processes))
+    if there is None or needed <= there:
+        return
+    has_cuda = torch.cuda.is_available()
+    where = "the GPU has" if has_cuda else "this machine has"
+    changes = fitting(run, there, processes)
+    if changes:
+        knob = f"--set {' --set '.join(changes)} makes it fit"
+    else:
+        knob = larger(run, processes) if has_cuda else "take a smaller architecture, or a larger machine"
+    if begun and not all(may_change(change) for change in changes or ()):
+        knob += f", {ANEW}"
+    yield f"The run needs about {needed / 1e9:.1f} GB of memory, and {where} {there / 1e9:.1f}: {knob}."
 
 
 def _machine(run: Align | Instruct) -> Iterator[str]:

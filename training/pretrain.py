@@ -19,7 +19,7 @@ from transformers import AutoTokenizer, PhiConfig, PhiForCausalLM
 
 from model.files import appearing, write_manifest
 from training.config import Architecture, Pretrain
-from training.data.shards import TokenShards
+from training.data.shards import TokenShards, checked_shards
 from training.errors import TrainingError
 from training.flops import LanguageShape, training_flops
 from training.losses import summed_loss
@@ -68,18 +68,7 @@ class PretrainTask:
     order: Order = "random"
 
     def __init__(self, run: Pretrain, device: torch.device) -> None:
-        shards = [TokenShards.open(folder, run.data.tokenizer) for folder in (run.data.train, run.data.validation)]
-        for one in shards:
-            if one.vocab_size > run.architecture.vocab_size:
-                raise TrainingError(
-                    f"{one.folder} has a vocabulary of {one.vocab_size:,} tokens, and the model "
-                    f"{run.architecture.vocab_size:,} rows: raise architecture.vocab_size."
-                )
-            if not one.sequences(run.sequence_length):
-                raise TrainingError(
-                    f"{one.folder} has {one.tokens:,} tokens, fewer than a sequence of {run.sequence_length:,}."
-                )
-            one.check()
+        shards = [checked_shards(run, folder) for folder in (run.data.train, run.data.validation)]
         self._shards = shards
         self.train: Examples = TextExamples(shards[0], run.sequence_length)
         self.validation: Examples = TextExamples(shards[1], run.sequence_length)

@@ -18,6 +18,12 @@ SAVES_MEMORY = frozenset({"gradient_checkpointing"})
 """The advice to a run that ran out of memory; with `batch.micro`."""
 
 
+def may_change(setting: str) -> bool:
+    """`setting`: key.sub or key.sub=value; whether a run goes on with it."""
+    key = setting.partition("=")[0]
+    return key == "batch.micro" or key.partition(".")[0] in MAY_CHANGE | SAVES_MEMORY
+
+
 PROCESSES = "processes"
 
 

@@ -30,27 +30,18 @@ from typing import Any, Literal, Self, TextIO
 import yaml
 from pydantic import ValidationError
 
+from training import claim
 from training.config import RunConfig, Stage, dump
 from training.errors import TrainingError
 from training.metrics import METRIC, AnyMetric, Record
 
-CONFIG, INFO, METRICS, CHECKPOINTS, ARTEFACT, LOCK = (
-    "config.yaml",
-    "run.json",
-    "metrics.jsonl",
-    "checkpoints",
-    "artefact",
-    ".lock",
-)
+CONFIG, INFO, METRICS, CHECKPOINTS, ARTEFACT = "config.yaml", "run.json", "metrics.jsonl", "checkpoints", "artefact"
 
 PACKAGES = ("torch", "transformers", "peft", "accelerate", "bitsandbytes", "safetensors", "numpy")
 """Whose versions can change what a run computes."""
 
 PARENT_POLL_SECONDS = 1.0
 """Between two looks at whether the parent still lives."""
-
-LOCK_SECONDS = 1.0
-"""How long a writer tries for the lock: `RunFolder.is_running` holds it for an instant."""
 
 
 class Hardware(Record):
@@ -129,7 +120,7 @@ class RunFolder:
         Raises TrainingError: the folder is a run or in use, or cannot be written.
         """
         with disk_explained(folder), contextlib.ExitStack() as undo:
-            lock = undo.enter_context(lock or _lock(folder))
+            lock = undo.enter_context(lock or claim.lock(folder))
             _require_no_run(folder)
             write_whole(folder / METRICS, "")  # a process may have been killed before run.json was there
             write_whole(folder / CONFIG, dump(config))
@@ -155,7 +146,7 @@ class RunFolder:
         """A run to go on with, as `create` a new one. Raises TrainingError: as `open`, or another process has it."""
         run = cls.open(folder)
         with disk_explained(folder):
-            run._lock = lock or _lock(folder)
+            run._lock = lock or claim.lock(folder)
         return run
 
     @property
@@ -237,7 +228,7 @@ class RunFolder:
         if self._lock is not None:
             return True
         try:
-            with (self.folder / LOCK).open() as stream:
+            with (self.folder / claim.LOCK).open() as stream:
                 fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
@@ -307,12 +298,17 @@ def _commit() -> str | None:
 def claimed(folder: Path) -> Iterator[TextIO]:
     """A folder for this process alone, made if it is not there: its lock, for `RunFolder.create` or `RunFolder.resume`.
 
-    Raises TrainingError: another process has it, or it cannot be written.
+    When nothing began in it, it is gone again. Raises TrainingError: another process has it, or it cannot be written.
     """
+    made = not folder.exists()
     with disk_explained(folder):
-        lock = _lock(folder)
+        lock = claim.lock(folder)
     with lock:
-        yield lock
+        try:
+            yield lock
+        finally:
+            if not lock.closed:
+                claim.leave_nothing(folder, made=made)
 
 
 def end_with_parent() -> None:
@@ -328,29 +324,6 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-def _lock(folder: Path) -> TextIO:
-    """Held until the stream is closed or the process dies; the holder's id stands in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stream = (folder / LOCK).open("a+")
-    deadline = time.monotonic() + LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() < deadline:
-                time.sleep(0.02)
-                continue
-            stream.seek(0)
-            holder = stream.read().strip()
-            stream.close()
-            who = f"process {holder}" if holder else "another process"
-            raise TrainingError(f"{folder} is in use: {who} trains in it. Wait for it, or stop it first.") from None
-        stream.truncate(0)
-        stream.write(str(os.getpid()))
-        stream.flush()
-        return stream
 
 
 def _require_no_run(folder: Path) -> None:

@@ -66,7 +66,7 @@ def train(
     """
     with together() as ranks:
         configuration = agreed(load(STAGES[stage], find(stage, preset), changes), folder, ranks.num_processes)
-        require_ready(configuration)
+        require_ready(configuration, ranks.num_processes, begun=(folder / INFO).exists())
         accelerator = new_accelerator(configuration)
         torch.set_num_threads(configuration.threads or max(1, available_cores() // accelerator.num_processes))
         try:
@@ -78,7 +78,7 @@ def train(
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise TrainingError(out_of_memory(configuration, error)) from error
+            raise TrainingError(out_of_memory(configuration, error, ranks.num_processes)) from error
 
 
 def measure(configuration: RunConfig) -> Measure | None:
@@ -119,7 +119,9 @@ def prepare(
             cache = base.cache(features or home / FEATURES)
             pictures = [path for part in records for record in part for path in pictures_of(record)]
             unfit = cache.fill(pictures, base.look, partial(bars, "Looking at pictures"))
-            return cache, without_unfit(records, unfit, skip_bad=skip_bad), fingerprint([*sets[0], *sets[1]], unfit)
+            digests = {path: cache.digest(path) for path in pictures if path not in unfit}
+            data = fingerprint([*sets[0], *sets[1]], unfit, digests)
+            return cache, without_unfit(records, unfit, skip_bad=skip_bad), data
 
         # Records before the model: a bad one is told in seconds.
         if isinstance(configuration, Align):

@@ -42,6 +42,15 @@ def test_what_is_missing_is_told_together_with_what_is_unknown(tmp_path: Path) -
     ]
 
 
+def test_a_mistake_in_the_only_source_is_one_mistake(tmp_path: Path) -> None:
+    source = "data.train=[{format: captions, file: a.jsonl, skipp: 1}]"
+    assert mistakes(tmp_path, Align, ALIGN, source) == ("data.train.0.skipp: there is no such key",)
+    assert mistakes(tmp_path, Align, ALIGN, source, "data.validation=[]") == (
+        "data.train.0.skipp: there is no such key",
+        "data.validation: Tuple should have at least 1 item after validation, not 0 (it is [])",
+    )
+
+
 def test_a_warm_up_has_room_in_epochs_that_nobody_counted(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text(dump(Align.model_validate(ALIGN)))
     changes = ("optimizer.warmup_steps=5000", "steps=null", "epochs=1")

@@ -122,14 +122,14 @@ def test_whole_weights_that_no_card_holds_are_shared() -> None:
     [
         ({}, r"set batch\.micro=2 \(it is 4\)"),
         ({"batch": {"size": 8, "micro": 1}}, "set gradient_checkpointing=true"),
-        ({"batch": {"size": 8, "micro": 1}, "gradient_checkpointing": True}, "set quantize=nf4"),
+        ({"batch": {"size": 8, "micro": 1}, "gradient_checkpointing": True}, "set quantize=nf4 in another run folder"),
         (
             {"batch": {"size": 8, "micro": 1}, "gradient_checkpointing": True, "quantize": "nf4"},
-            "set max_length=256",
+            "set max_length=256 in another run folder, for a run goes on with the settings it began with",
         ),
         (
             {"batch": {"size": 8, "micro": 1}, "gradient_checkpointing": True, "quantize": "nf4", "max_length": 128},
-            "take a larger GPU",
+            r"take a larger GPU\. ",
         ),
     ],
 )
@@ -141,6 +141,27 @@ def test_out_of_memory_names_the_key_to_turn(changes: dict[str, object], knob: s
         raise AssertionError(out_of_memory(instruct(**changes), error))
     assert "23.69 GiB (2.50 GiB more were asked for)" in out_of_memory(instruct(**changes), error)
     assert "the memory:" in out_of_memory(instruct(**changes), MemoryError())
+
+
+def test_what_a_run_may_change_is_named_before_what_needs_another_folder() -> None:
+    run = instruct(batch={"size": 8, "micro": 1}, precision="fp32")
+    assert "set gradient_checkpointing=true. " in out_of_memory(run, MemoryError())
+    run = run.model_copy(update={"gradient_checkpointing": True})
+    assert "set precision=bf16 in another run folder" in out_of_memory(run, MemoryError())
+
+
+@pytest.mark.parametrize(
+    ("length", "gpus", "knob"),
+    [
+        (128, 1, "take a larger GPU, or several GPUs with fsdp=true in another run folder"),
+        (512, 1, "set sequence_length=256, or take several GPUs with fsdp=true, in another run folder"),
+        (512, 4, "set sequence_length=256, or take more GPUs with fsdp=true, in another run folder"),
+    ],
+)
+def test_stage_0_can_be_shared_among_more_gpus(length: int, gpus: int, knob: str) -> None:
+    run = pretrain(gradient_checkpointing=True, fsdp=True, sequence_length=length)
+    assert knob in out_of_memory(run, MemoryError(), gpus)
+    assert "set fsdp=true in another" in out_of_memory(run.model_copy(update={"fsdp": False}), MemoryError(), gpus=2)
 
 
 def test_a_full_memory_is_known_by_what_allocators_say() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import yaml
 
 from tests.training import minds
 from tests.training.made_run import PRETRAIN, config, info
-from training import runs, stages
-from training.config import Align, Instruct, Pretrain
+from training import claim, stages
+from training.config import PRESETS, Align, Instruct, Pretrain, RunConfig, load
 from training.errors import Mistakes, TrainingError
+from training.hardware import find_gpu
+from training.memory import memory, total
+from training.plan import ANEW
 from training.preflight import require_ready
 from training.runs import RunFolder
 
@@ -24,7 +28,7 @@ def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a model is loaded")
 
     monkeypatch.setattr(stages, "load_base", refuse)
-    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(claim, "LOCK_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -94,6 +98,24 @@ def test_bad_records_come_before_the_model(preset: Path, tmp_path: Path) -> None
     (tmp_path / "3.png").unlink()
     with pytest.raises(TrainingError, match=r"captions\.jsonl, record 4: a picture is missing"):
         train(preset, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_refused_run_takes_away_no_more_than_it_made(preset: Path, tmp_path: Path) -> None:
+    (tmp_path / "3.png").unlink()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("Mine.")
+    for name in ("empty", "full"):
+        with pytest.raises(TrainingError, match="a picture is missing"):
+            train(preset, tmp_path / name)
+    assert not list((tmp_path / "empty").iterdir())
+    assert (tmp_path / "full" / "notes.txt").read_text() == "Mine."
+    begun(tmp_path / "run").close()
+    before = sorted((tmp_path / "run").iterdir())
+    with pytest.raises(TrainingError, match="a picture is missing"):
+        train(preset, tmp_path / "run")
+    assert sorted((tmp_path / "run").iterdir()) == before
 
 
 def test_a_run_with_other_settings_comes_before_the_model(preset: Path, tmp_path: Path) -> None:
@@ -134,6 +156,53 @@ def test_a_stage_0_that_does_not_fit_is_told_with_what_makes_it_fit(monkeypatch:
     assert "this machine has 50.0: " in sentence
     monkeypatch.setattr("training.preflight.memory_of_this_machine", lambda: int(900e9))
     require_ready(whole)
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU of 24 GB."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("training.preflight.memory_of_this_machine", lambda: find_gpu("RTX 3090").memory)
+
+
+@pytest.mark.usefixtures("card")
+def test_sharding_saves_nothing_on_a_single_card() -> None:
+    original = load(Pretrain, PRESETS / "pretrain-original.yaml")
+    assert original.fsdp
+    with pytest.raises(Mistakes) as told:
+        require_ready(original)
+    assert told.value.mistakes == (
+        "The run needs about 51.3 GB of memory, and the GPU has 25.8: take a larger GPU, or several GPUs with fsdp=true.",
+    )
+    require_ready(original, processes=4)
+
+
+def of_room(run: RunConfig, **how: Any) -> list[str]:
+    """What is said of memory; other things are missing in any case."""
+    with pytest.raises(Mistakes) as told:
+        require_ready(run, **how)
+    return [mistake for mistake in told.value.mistakes if "GB of memory" in mistake]
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize(("kind", "preset"), [(Align, "align-best"), (Instruct, "instruct-best")])
+def test_a_stage_1_or_2_that_does_not_fit_is_told_with_what_makes_it_fit(
+    kind: type[Align | Instruct], preset: str, tmp_path: Path
+) -> None:
+    assert not of_room(load(kind, PRESETS / f"{preset}.yaml"))
+    large = load(kind, PRESETS / f"{preset}.yaml", ("batch.size=4096", "batch.micro=2048"))
+    (sentence,) = of_room(large)
+    assert re.search(r"and the GPU has 25\.8: --set batch\.micro=\d+ makes it fit\.$", sentence)
+    assert not of_room(large.model_copy(update={"language": tmp_path}))  # nobody knows how large that is
+
+
+def test_what_a_run_cannot_go_on_with_is_said_to_need_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = load(Pretrain, PRESETS / "pretrain-original.yaml", ("sequence_length=1024",))
+    shorter = run.model_copy(update={"sequence_length": 128})
+    monkeypatch.setattr("training.preflight.memory_of_this_machine", lambda: int(total(memory(shorter))) + 1)
+    (new,), (going_on,) = of_room(run), of_room(run, begun=True)
+    assert new.endswith(": --set sequence_length=128 makes it fit.")
+    assert going_on == new.replace("fit.", f"fit, {ANEW}.")
 
 
 def test_where_a_published_data_set_is_had_is_told_once(preset: Path, tmp_path: Path) -> None:

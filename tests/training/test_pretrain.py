@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
 from tests.training.toy import Heard
 from training.config import Pretrain
 from training.data.pack import pack
+from training.data.validate import validate
 from training.errors import TrainingError
 from training.loop import Loop
 from training.pretrain import PretrainTask
@@ -110,7 +112,34 @@ def test_the_originals_initialisation_is_torchs(shards: Path) -> None:
 def test_what_does_not_fit_is_told(shards: Path) -> None:
     with pytest.raises(TrainingError, match=r"has 3\d,\d{3} parameters, and the configuration says 7"):
         PretrainTask(run(shards, architecture={**TINY, "parameters": 7}), CPU)
-    with pytest.raises(TrainingError, match=r"vocabulary of 260 tokens, and the model 100 rows"):
-        PretrainTask(run(shards, architecture={**TINY, "vocab_size": 100}), CPU)
-    with pytest.raises(TrainingError, match=r"fewer than a sequence of 1,000,000"):
-        PretrainTask(run(shards, architecture={**TINY, "max_position_embeddings": 10**6}, sequence_length=10**6), CPU)
+
+
+def refused(config: Pretrain) -> str:
+    """What training says."""
+    with pytest.raises(TrainingError) as told:
+        PretrainTask(config, CPU)
+    return str(told.value)
+
+
+def test_validating_tells_what_training_would_refuse(shards: Path) -> None:
+    assert validate(run(shards)).good
+    small = run(shards, architecture={**TINY, "vocab_size": 100})
+    long = run(shards, architecture={**TINY, "max_position_embeddings": 10**6}, sequence_length=10**6)
+    for config, told in (
+        (small, "vocabulary of 260 tokens, and the model 100 rows"),
+        (long, "fewer than a sequence of 1,000,000"),
+    ):
+        faults = validate(config).faults
+        assert [fault.path.name for fault in faults] == ["train", "validation"]
+        assert told in faults[0].reason
+        assert faults[0].reason == refused(config)
+    (shard,) = (shards / "text" / "validation").glob("*.tokens")
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    (fault,) = validate(run(shards)).faults
+    assert fault.reason == refused(run(shards)) == f"The shard {shard} was changed: run `jnana data tokenize` again."
+    (shards / "tokenizer" / "tokenizer.json").unlink()  # which both folders need
+    assert [fault.reason for fault in validate(run(shards)).faults] == [refused(run(shards))]
+    shutil.rmtree(shards / "text" / "train")
+    assert validate(run(shards)).faults[0].reason == refused(run(shards))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.training.made_run import BEGAN, config, info, make_run, step
-from training import runs
+from training import claim, runs
 from training.config import Align, load
 from training.errors import TrainingError
 from training.history import read
@@ -30,7 +33,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(claim, "LOCK_SECONDS", 0.05)
 
 
 def numbers(run: RunFolder) -> list[int]:
@@ -134,6 +137,23 @@ def test_second_process_is_told_who_has_the_run(run: RunFolder) -> None:
     assert not RunFolder.open(run.folder).is_running()
     with RunFolder.resume(run.folder) as again:
         again.append(step(1))
+
+
+def test_who_waits_for_a_folder_that_is_given_up_gets_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claim, "LOCK_SECONDS", 30.0)
+    folder = tmp_path / "run"
+    with ThreadPoolExecutor(1) as threads:
+        with runs.claimed(folder):
+            waiting = threads.submit(claim.lock, folder)
+            time.sleep(0.1)
+            assert not waiting.done()
+        with waiting.result():
+            assert (folder / claim.LOCK).read_text() == str(os.getpid())
+            monkeypatch.setattr(claim, "LOCK_SECONDS", 0.05)
+            with pytest.raises(TrainingError, match="is in use: process"):
+                claim.lock(folder)
 
 
 def test_a_run_is_not_overwritten(run: RunFolder) -> None:

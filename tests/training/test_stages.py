@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from structlog.testing import capture_logs
 
 from benchmarks.original_stage1 import per_token_loss
@@ -219,6 +221,26 @@ def test_records_whose_picture_does_not_decode_stop_the_run_or_are_left_out(
         path.write_bytes(b"no picture")
     with pytest.raises(TrainingError, match="No picture of the training data can be looked at"):
         prepare(run, accelerator, skip_bad=True)
+
+
+@pytest.mark.parametrize("stage", TASKS)
+def test_a_picture_replaced_by_another_of_as_many_bytes_is_other_data(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.stages.load_base", lambda *run: minds.base())
+    monkeypatch.setattr(Base, "cache", lambda base, folder: cache(tmp_path))
+    paths = minds.pictures(tmp_path)
+    sources = {name: [minds.source(stage, tmp_path / f"{name}.jsonl", paths)] for name in ("train", "validation")}
+    run = TASKS[stage][1](data=sources)
+
+    def fingerprint_with(colour: str, seconds: int) -> str:
+        Image.new("RGB", (20, 20), colour).save(paths[2], "BMP")  # as large whatever it shows
+        os.utime(paths[2], (seconds, seconds))
+        return prepare(run, new_accelerator(run), skip_bad=False)[0].fingerprint
+
+    red = fingerprint_with("red", 1)
+    assert fingerprint_with("blue", 2) != red
+    assert fingerprint_with("red", 3) == red
 
 
 def test_conversations_without_pictures_alone_are_told(tmp_path: Path) -> None:

@@ -14,13 +14,12 @@ from typer.testing import CliRunner
 
 from tests.training.datafiles import coco, lines, llava, picture
 from training.cli import app
-from training.config import Align, Files, Instruct, Pretrain
+from training.config import Align, Files, Instruct
 from training.data import pictures
 from training.data.fingerprint import fingerprint
 from training.data.records import Captioned, Conversation
 from training.data.report import summary, write
 from training.data.validate import validate
-from training.errors import TrainingError
 
 COMMON: dict[str, Any] = {
     "steps": 1,
@@ -200,20 +199,6 @@ def test_conversations_and_a_file_that_is_broken_as_a_whole(tmp_path: Path) -> N
     (fault,) = report.faults
     assert fault.path == broken
     assert "line 2, column 1" in fault.reason
-
-
-def test_shards_are_opened_with_their_tokenizer(tmp_path: Path) -> None:
-    shards = {"train": tmp_path / "train", "validation": tmp_path / "validation", "tokenizer": tmp_path / "tokenizer"}
-    run = Pretrain.model_validate(COMMON | {"stage": "pretrain", "sequence_length": 8, "data": shards})
-    (tmp_path / "train").mkdir()
-
-    def open_shards(folder: Path, tokenizer: Path) -> None:
-        raise TrainingError(f"{folder} was made with another tokenizer than {tokenizer.name}.")
-
-    assert [fault.reason for fault in validate(run, open_shards=open_shards).faults] == [
-        f"{tmp_path / 'train'} was made with another tokenizer than tokenizer.",
-        f"There is no folder {tmp_path / 'validation'}: `jnana data tokenize` makes it.",
-    ]
 
 
 def test_a_long_path_is_told_with_the_name_it_ends_with(tmp_path: Path, good: Files) -> None:

@@ -52,6 +52,8 @@ class _Known:
     size: int
     modified: int
     """st_mtime_ns."""
+    digest: str
+    """sha256 of its bytes, hex."""
 
 
 class FeatureCache:
@@ -95,6 +97,10 @@ class FeatureCache:
         """Of a picture that `fill` was given."""
         return self._paths[str(picture)].row
 
+    def digest(self, picture: Path) -> str:
+        """The sha256 (hex) of the bytes of a picture that `fill` was given."""
+        return self._paths[str(picture)].digest
+
     def read(self, rows: Sequence[int]) -> torch.Tensor:
         """(rows, tokens, width) fp32."""
         with self._mapping:
@@ -125,7 +131,7 @@ class FeatureCache:
                     break
                 whole += len(line)
                 entry = json.loads(line)
-                self._paths[entry["path"]] = _Known(entry["row"], entry["size"], entry["modified"])
+                self._paths[entry["path"]] = _Known(entry["row"], entry["size"], entry["modified"], entry["sha256"])
                 self._digests[entry["sha256"]] = entry["row"]
                 self._rows = max(self._rows, entry["row"] + 1)
             lines.truncate(whole)
@@ -150,7 +156,7 @@ class FeatureCache:
             self._rows += 1
         features.flush()  # before the lines that point to them
         for one in loaded:
-            known = _Known(self._digests[one.digest], one.size, one.modified)
+            known = _Known(self._digests[one.digest], one.size, one.modified, one.digest)
             self._paths[str(one.path)] = known
             entry = {"path": str(one.path), "size": one.size, "modified": one.modified, "sha256": one.digest, "row": known.row}
             index.write(json.dumps(entry) + "\n")

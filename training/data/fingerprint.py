@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from model.files import sha256
 from training.config import Files
@@ -16,13 +17,13 @@ from training.data.reading import Unfit, pictures_folder, readable
 from training.data.records import BadRecord, Captioned, Conversation
 
 
-def fingerprint(files: Sequence[Files], unfit: Container[Path] = ()) -> str:
+def fingerprint(files: Sequence[Files], unfit: Container[Path] = (), digests: Mapping[Path, str] = MappingProxyType({})) -> str:
     """Hex sha256 over the bytes of the data files, in order, the settings that change what is read of them (`format`, `skip`,
-    `first`, `times`), and the names, relative to the images folder, and sizes of the pictures that are read. Those that are
-    `unfit` count as missing.
+    `first`, `times`), and the pictures that are read: their names, relative to the images folder, and their `digests`, or their
+    sizes where there are none. Those that are `unfit` count as missing.
 
-    It does not notice a picture replaced by another of as many bytes, nor (and that is meant) data that moved to another
-    folder. Reads the records once more: seconds for 150,000. Raises TrainingError as reading does.
+    It does not notice (and that is meant) data that moved to another folder. Reads the records once more: seconds for 150,000.
+    Raises TrainingError as reading does.
     """
     digest = hashlib.sha256()
     for source in files:
@@ -30,8 +31,8 @@ def fingerprint(files: Sequence[Files], unfit: Container[Path] = ()) -> str:
             content = sha256(source.file)
         skip = (source.skip,) if source.skip else ()  # runs from before there was such a key go on
         digest.update(_line(source.format, *skip, source.first, source.times, content))
-        for name, size in sorted(_pictures(source, unfit).items()):
-            digest.update(_line(name, size))
+        for name, content_or_size in sorted(_pictures(source, unfit, digests).items()):
+            digest.update(_line(name, content_or_size))
     return digest.hexdigest()
 
 
@@ -39,21 +40,22 @@ def _line(*values: str | int | None) -> bytes:
     return json.dumps(values).encode() + b"\n"
 
 
-def _pictures(files: Files, unfit: Container[Path]) -> dict[str, int]:
-    """Sizes by relative name; -1 for what is not there or cannot be looked at."""
+def _pictures(files: Files, unfit: Container[Path], digests: Mapping[Path, str]) -> dict[str, int | str]:
+    """Digests, or else sizes, by relative name; -1 for what is not there or cannot be looked at."""
     folder = pictures_folder(files)
-    sizes: dict[str, int] = {}
+    found: dict[str, int | str] = {}
     for record in reader(files)(files):
         if isinstance(record, BadRecord):
             continue
         for path in pictures_of(record):
             name = path.relative_to(folder).as_posix()
-            if name not in sizes:
-                try:
-                    sizes[name] = -1 if path in unfit else picture_size(path)
+            if name not in found:
+                try:  # a picture may be gone since it was digested
+                    size = picture_size(path)
+                    found[name] = -1 if path in unfit else digests.get(path, size)
                 except Unfit:
-                    sizes[name] = -1
-    return sizes
+                    found[name] = -1
+    return found
 
 
 def reader(files: Files) -> Callable[[Files], Iterator[Captioned | Conversation | BadRecord]]:

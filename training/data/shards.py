@@ -21,6 +21,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.files import CHUNK, MANIFEST, sha256
+from training.config import Pretrain
 from training.errors import TrainingError
 
 MAGIC = b"JNANATOK"
@@ -282,6 +283,31 @@ class TokenShards:
                 f"but there are {self.vocab_size} ids: run `jnana data tokenize` again."
             )
         return ids
+
+
+def checked_shards(run: Pretrain, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None) -> TokenShards:
+    """The shards in `folder` as `run` needs them, read to the last token: training and `jnana data validate` ask the same.
+
+    `progress`: called with (done, total) bytes. Raises TrainingError: as `TokenShards.open` and `check`; they do not suit the
+    run's model or the length of its sequences.
+    """
+    shards = TokenShards.open(folder, run.data.tokenizer)
+    if shards.vocab_size > run.architecture.vocab_size:
+        raise TrainingError(
+            f"{folder} has a vocabulary of {shards.vocab_size:,} tokens, and the model {run.architecture.vocab_size:,} rows: "
+            "raise architecture.vocab_size."
+        )
+    if not shards.sequences(run.sequence_length):
+        raise TrainingError(f"{folder} has {shards.tokens:,} tokens, fewer than a sequence of {run.sequence_length:,}.")
+    done, total = 0, shards.tokens * np.dtype(shards.manifest.vocabulary.dtype).itemsize
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done, total)
+
+    shards.check(on_bytes)
+    return shards
 
 
 def _packed(header: Header) -> bytes:

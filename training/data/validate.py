@@ -14,6 +14,7 @@ from training.data.pictures import check_pictures
 from training.data.reading import Unfit
 from training.data.records import BadRecord, Captioned, Conversation
 from training.data.report import Fault, Report
+from training.data.shards import checked_shards
 from training.errors import TrainingError
 
 STEP = 256
@@ -24,24 +25,21 @@ Measure = Callable[[Record], Sequence[tuple[int, int]]]
 """(tokens, learnt ones) of each example that a record makes, pictures included."""
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""
-OpenShards = Callable[[Path, Path], object]
-"""Opens a folder of token shards made with the tokenizer in the second folder; raises TrainingError when something is wrong."""
 
 
 def validate(
     run: Align | Instruct | Pretrain,
     measure: Measure | None = None,
     progress: Progress = lambda what, done, total: None,
-    open_shards: OpenShards | None = None,
 ) -> Report:
     """Read what `run` will read, to its end: what is wrong is in the report, and nothing is raised for it.
 
     Every source of the training and the validation data (`skip` and `first` respected), every picture they name (decoded), the
     length of every example by `measure`, and whether the validation data is in the training data. Records stay in memory. For
-    stage 0, both folders of shards are opened.
+    stage 0, every token of both folders of shards is read.
     """
     if isinstance(run, Pretrain):
-        return _shards(run, progress, open_shards)
+        return _shards(run, progress)
     report = Report(measured=measure is not None)
     sources = [*run.data.train, *run.data.validation]
     progress("Reading records", 0, len(sources))
@@ -145,16 +143,12 @@ def _count_repetitions(
             report.same_pictures += 1
 
 
-def _shards(run: Pretrain, progress: Progress, open_shards: OpenShards | None) -> Report:
+def _shards(run: Pretrain, progress: Progress) -> Report:
     report = Report()
-    folders = (run.data.train, run.data.validation)
-    for done, folder in enumerate(folders, 1):
+    for folder in (run.data.train, run.data.validation):
         try:
-            if not folder.is_dir():
-                report.faults.append(Fault(folder, f"There is no folder {folder}: `jnana data tokenize` makes it."))
-            elif open_shards is not None:
-                open_shards(folder, run.data.tokenizer)
+            checked_shards(run, folder, partial(progress, f"Reading {folder}"))
         except TrainingError as error:
-            report.faults.append(Fault(folder, str(error)))
-        progress("Opening shards", done, len(folders))
+            if str(error) not in (fault.reason for fault in report.faults):  # of the tokenizer, say, that both need
+                report.faults.append(Fault(folder, str(error)))
     return report
