@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Self
 
 from rich.console import Console, Group
@@ -46,14 +46,18 @@ class Progress:
         loggers: Sequence[Logger] = (),
         *,
         done: int = 0,
+        losses: Iterable[float] = (),
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`done`, `losses`: steps that are done when a run goes on, so that it shows what an uninterrupted one would."""
         self._title, self._total, self._hardware, self._loggers = title, total_steps, hardware, loggers
         self._console = console or Console(stderr=True)
         self._clock = clock
         self._done = done
         self._smoothed = Smoothed()
+        for loss in losses:
+            self._smoothed.add(loss)
         self._recent: deque[Step] = deque(maxlen=RECENT)
         self._validation: Validation | None = None
         self._said = clock()

@@ -36,7 +36,7 @@ from training.errors import TrainingError
 from training.hardware import this_machine
 from training.loggers import open_loggers
 from training.loop import Loop
-from training.metrics import FINISHED, AnyMetric, End, Start, Validation
+from training.metrics import FINISHED, AnyMetric, End, Start, Step, Validation
 from training.plan import is_out_of_memory, out_of_memory
 from training.preflight import agreed, require_ready
 from training.pretrain import PretrainTask
@@ -186,7 +186,9 @@ def _train(
             lost = listener.run.rewind(done)
             loggers = open_loggers(configuration.loggers, folder, listener.run.info, done)
             title = f"{configuration.stage} {preset}"
-            listener.progress = stack.enter_context(Progress(title, loop.steps, hardware, loggers, done=done))
+            losses = [metric.loss for metric in listener.run.metrics() if isinstance(metric, Step)]
+            shown = Progress(title, loop.steps, hardware, loggers, done=done, losses=losses)
+            listener.progress = stack.enter_context(shown)
             listener(Start(step=done, time=time.time(), resumed_from=done or None, lost_seconds=lost))
         reason = loop.train()
         if reason == FINISHED and (loop.done > done or not (folder / ARTEFACT).exists()):

@@ -105,3 +105,17 @@ def test_logger_that_is_not_installed_is_told_before_anything_is_loaded(monkeypa
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "trackio" else object())
     (told,) = loggers.missing_loggers(["tensorboard", "trackio"])
     assert told == "loggers: trackio is not installed: run `pip install trackio`, or leave it out."
+
+
+def test_a_run_that_goes_on_shows_the_loss_of_one_that_never_stopped() -> None:
+    def last_loss(before: int) -> str:
+        stream, clock = io.StringIO(), Clock()
+        console = Console(file=stream, force_terminal=False, width=120)
+        losses = [step(number).loss for number in range(1, before + 1)]
+        with Progress("align", 400, info().hardware, console=console, clock=clock, done=before, losses=losses) as progress:
+            for number in range(before + 1, 31):
+                clock.now += LINE_SECONDS
+                progress(step(number))
+        return next(word for word in reversed(stream.getvalue().splitlines()) if "loss" in word).partition("loss ")[2][:6]
+
+    assert last_loss(0) == last_loss(20)
