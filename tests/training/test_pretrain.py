@@ -143,3 +143,14 @@ def test_validating_tells_what_training_would_refuse(shards: Path) -> None:
     assert [fault.reason for fault in validate(run(shards)).faults] == [refused(run(shards))]
     shutil.rmtree(shards / "text" / "train")
     assert validate(run(shards)).faults[0].reason == refused(run(shards))
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles for CPUs with g++")
+def test_a_compiled_model_learns_what_a_plain_one_does_and_goes_on_from_its_checkpoint(shards: Path, tmp_path: Path) -> None:
+    plain, _ = train(tmp_path / "plain", run(shards))
+    train(tmp_path / "compiled", run(shards, compile=True), stop_after=4)
+    compiled, heard = train(tmp_path / "compiled", run(shards, compile=True))
+    assert [step.step for step in heard.steps] == [5, 6]
+    expected = dict(plain.module.named_parameters())
+    for name, value in compiled.module.named_parameters():
+        torch.testing.assert_close(expected[name.replace("_orig_mod.", "")], value, rtol=1e-3, atol=1e-4)

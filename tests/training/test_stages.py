@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from PIL import Image
 from structlog.testing import capture_logs
 
@@ -30,6 +32,14 @@ from training.task import IGNORE
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def other_precision() -> Iterator[None]:
+    """accelerate has one for a process, and this one has other tests."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def cache(folder: Path) -> FeatureCache:
@@ -88,15 +98,18 @@ def test_one_pass_is_the_originals_loop_over_tokens(tmp_path: Path) -> None:
         torch.testing.assert_close(gradients[name] / labels, value.grad / labels, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("stage", TASKS)
-def test_a_resumed_stage_is_bit_for_bit_the_uninterrupted_one(stage: str, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("other_precision")
+def test_a_resumed_stage_is_bit_for_bit_the_uninterrupted_one(stage: str, precision: str, tmp_path: Path) -> None:
     make, configure = TASKS[stage]
+    run = configure(precision=precision)
     whole, _ = make(tmp_path)
-    train(tmp_path / "whole", whole, configure())
+    train(tmp_path / "whole", whole, run)
     cut, _ = make(tmp_path)
-    train(tmp_path / "parts", cut, configure(), stop_after=4)
+    train(tmp_path / "parts", cut, run, stop_after=4)
     again, _ = make(tmp_path)
-    heard = train(tmp_path / "parts", again, configure())
+    heard = train(tmp_path / "parts", again, run)
     assert [figures.step for figures in heard.steps] == [5, 6]
     expected, found = trained(whole), trained(again)
     assert expected.keys() == found.keys()
