@@ -62,7 +62,8 @@ def measure(precision: str, threads: int, rounds: int) -> dict[int, list[float]]
     for attached in adapters:
         attached.writer.stop_token_ids = ()
     vocabulary = len(mind.tokenizer)
-    engine = Engine(mind, threads=threads)
+    engine = Engine(mind)
+    engine.choose_threads(threads)
     rates: dict[int, list[float]] = {shared: [] for shared in SHARED}
     for turn in range(rounds + 1):
         for shared in SHARED:

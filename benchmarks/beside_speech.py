@@ -97,7 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     mind = pocket.load("int8", options.threads)
     mind.default.writer.stop_token_ids = ()
-    engine = Engine(mind, threads=options.threads)
+    engine = Engine(mind)
+    engine.choose_threads(options.threads)
     speech = Speech(pocket.weights().speech, device="cpu", threads=options.threads)
     sound = recording()
     kinds = [(0, True), *((crowd, talks) for crowd in CROWDS for talks in (False, True))]

@@ -97,7 +97,8 @@ async def follow_ups(mind: Mind, engine: Engine) -> dict[int, tuple[int, float]]
 
 
 def waiting(mind: Mind, threads: int, rounds: int) -> list[list[str]]:
-    engine = Engine(mind, threads=threads)
+    engine = Engine(mind)
+    engine.choose_threads(threads)
     asyncio.run(beside_long(engine, 0))  # warm
     each = [asyncio.run(beside_long(engine, 10 * turn)) for turn in range(1, rounds + 1)]
     engine.close()
@@ -114,7 +115,8 @@ def growing(mind: Mind, threads: int, rounds: int) -> list[list[str]]:
     for _ in range(rounds + 1):
         for kept, runs in sides.items():
             engines.FOR_PREFIXES = share if kept else 0
-            engine = Engine(mind, threads=threads)
+            engine = Engine(mind)
+            engine.choose_threads(threads)
             runs.append(asyncio.run(follow_ups(mind, engine)))
             engine.close()
             print("kept" if kept else "nothing kept", runs[-1][max(TURNS)], file=sys.stderr, flush=True)

@@ -152,7 +152,9 @@ def llama_cpp(gguf: Path, threads: int) -> Side:
 def engine(precision: str, threads: int) -> Engine:
     mind = pocket.load(precision, threads)
     mind.default.writer.stop_token_ids = ()
-    return Engine(mind, threads=threads)
+    engine = Engine(mind)
+    engine.choose_threads(threads)
+    return engine
 
 
 def measured(sides: Mapping[str, Side], rounds: int, vocabulary: int) -> tuple[Figures, Figures]:

@@ -46,7 +46,9 @@ def measure(threads: str, times: int) -> dict[int, float]:
     most = available_cores() if threads == CHOSEN else int(threads)
     mind = pocket.load("int8", most)
     mind.default.writer.stop_token_ids = ()
-    engine = Engine(mind, threads=most if threads == CHOSEN else 1)
+    engine = Engine(mind)
+    if threads == CHOSEN:
+        engine.choose_threads(most)
     found = {}
     for crowd in CROWDS:
         asked = [prompts(crowd, 100 * turn + crowd, len(mind.tokenizer)) for turn in range(times + 1)]

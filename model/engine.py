@@ -22,10 +22,11 @@ from model.attached import Attached
 from model.batch import Batch
 from model.machine import available_memory
 from model.mind import Mind, Prompt
-from model.packed import PackedModel
+from model.packed import CAPACITY_STEP, PackedModel
 from model.prefixes import Prefixes
 from model.recorded import Record, RecordedModel
 from model.sampling import Sampling
+from model.threads import SIZES, Threads
 from model.writing import Token, Writing
 
 OF_FREE, OF_MEMORY = 0.7, 0.125
@@ -36,6 +37,10 @@ FOR_PREFIXES = 1 / 3
 GROWTH = 1 / 8
 """Part of that which comes back with every minute after memory ran out: what took it may be gone."""
 MINUTE = 60.0
+
+PRACTICE = Sampling(max_tokens=4)
+PRACTICE_BYTES = 1 << 28
+"""Most memory for keys and values while threads are chosen: a large model's is for its answers."""
 
 ENDING_SECONDS = 5.0
 """Seconds that the process waits for the pass that runs when it ends."""
@@ -71,14 +76,10 @@ class Engine:
 
     slots = 16
 
-    def __init__(self, mind: Mind, record: Record | None = None, *, threads: int = 1) -> None:
-        """`record`: how passes are recorded, None: not at all. `threads`: of a CPU, those to choose from for each pass, which
-        is measured now: blocking, seconds."""
+    def __init__(self, mind: Mind, record: Record | None = None) -> None:
+        """`record`: how passes are recorded, None: not at all."""
         self._mind = mind
         self._packed = PackedModel(mind.model) if record is None else RecordedModel(mind.model, record)
-        if threads > 1 and mind.device.type == "cpu":
-            chosen = self._packed.choose_threads(threads)
-            log.info("threads", most=threads, best=chosen.best)
         memory = _memory(mind.device)
         kept = int(memory * FOR_PREFIXES)
         self._prefixes = Prefixes(kept)
@@ -150,6 +151,30 @@ class Engine:
 
         self._send(run)
         return await done
+
+    def choose_threads(self, most: int) -> None:
+        """Measure with how many of `most` threads of a CPU answers are written fastest, and use so many from now on. Blocking,
+        seconds; before anybody is answered, and outside of event loops."""
+        if most < 2 or self._mind.device.type != "cpu":
+            return
+        slots = self._packed.slots()
+
+        async def write(answers: int) -> None:
+            async def one(token: int) -> None:
+                async with contextlib.aclosing(self.generate(Prompt(torch.tensor([[token]]), None, ()), PRACTICE)) as tokens:
+                    async for _ in tokens:
+                        pass
+
+            await asyncio.gather(*(one(token) for token in range(1, answers + 1)))
+
+        def write_with(answers: int, threads: int) -> None:
+            self._packed.threads = Threads(most, {answers: threads})
+            asyncio.run(write(answers))
+
+        sizes = [size for size in SIZES if slots.bytes_of(size, CAPACITY_STEP) <= PRACTICE_BYTES]
+        self._packed.threads = Threads.measured(write_with, most, sizes)
+        asyncio.run(self.compute(self._prefixes.clear))
+        log.info("threads", most=most, best=self._packed.threads.best)
 
     async def detach(self, attached: Attached) -> None:
         """Take an adapter out of the mind, between passes. Nobody may be answered with it any more."""

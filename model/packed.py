@@ -20,17 +20,13 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from model.modeling import JnanaForConditionalGeneration
-from model.threads import SIZES, Threads
+from model.threads import Threads
 
 ATTENTION = "jnana_packed"
 """Name of the attention function below among transformers'."""
 
 CAPACITY_STEP = 128
 """Tokens by which slots grow, at least: growing copies all of them."""
-
-
-PRACTICE_BYTES = 1 << 28
-"""Most memory for keys and values while threads are chosen: a large model's is for its answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,21 +196,8 @@ class PackedModel:
         self._text.set_attn_implementation(ATTENTION)
         self._embed = self._text.get_input_embeddings()
         self._no_mask = torch.empty(1, 1, 1, 1, device=self._embed.weight.device)  # four dimensions are taken for ready-made
-        self._threads: Threads | None = None
-
-    @torch.inference_mode()
-    def choose_threads(self, most: int) -> Threads:
-        """Measure how many of `most` threads are best for which passes, and use so many from now on. Blocking, seconds."""
-
-        def compute(answers: int) -> None:
-            pieces = [Piece(row, CAPACITY_STEP - 1, 1) for row in rows[:answers]]
-            self.forward(slots, pieces, self.embed(torch.zeros(answers, dtype=torch.int64)))
-
-        slots = self.slots()
-        sizes = [size for size in SIZES if slots.bytes_of(size, CAPACITY_STEP) <= PRACTICE_BYTES]
-        rows = sorted(slots.take(CAPACITY_STEP) for _ in range(max(sizes, default=0)))
-        self._threads = Threads.measured(compute, most, sizes)
-        return self._threads
+        self.threads: Threads | None = None
+        """None: as many as torch was told."""
 
     def slots(self) -> Slots:
         weight = self._embed.weight
@@ -235,7 +218,7 @@ class PackedModel:
 
     def compute(self, step: Step, embedded: torch.Tensor, ends: torch.Tensor | slice) -> torch.Tensor:
         """The same, with what is told to a GPU told already. `ends`: which tokens' logits."""
-        with self._threads.computing(len(embedded)) if self._threads else nullcontext():
+        with self.threads.computing(len(embedded)) if self.threads else nullcontext():
             hidden = self._text(
                 inputs_embeds=embedded[None],
                 position_ids=step.positions[None],

@@ -1,7 +1,8 @@
 """How many of torch's threads compute a pass, measured on this machine when the worker starts.
 
-A pass that writes one token of each answer is hundreds of small products, and threads meet after every one of them: on one
-machine two threads wrote at half the speed of one, while they read prompts nearly twice as fast (docs/results/threads.md).
+A pass that writes one token of each answer is hundreds of small products, and threads meet after every one of them; between
+passes others want the cores, those who send the tokens away. On one machine two threads wrote at half the speed of one, while
+they read prompts nearly twice as fast (docs/results/threads.md).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import torch
 
 SIZES = (1, 4, 16)
-"""Tokens of the passes that are tried: a token of so many answers. Longer passes read prompts, and take all threads."""
+"""Answers that are written at once while it is measured. Longer passes read prompts, and take all threads."""
 ROUNDS = 3
 SECONDS = 2.0
 """After which nothing new is tried."""
@@ -29,21 +30,20 @@ class Threads:
         self.best = dict(best)
 
     @classmethod
-    def measured(cls, compute: Callable[[int], object], most: int, sizes: Sequence[int] = SIZES) -> Threads:
-        """`compute`: a pass of so many tokens. Blocking, about SECONDS, unless there is nothing to choose."""
+    def measured(cls, write: Callable[[int, int], object], most: int, sizes: Sequence[int] = SIZES) -> Threads:
+        """`write`: so many answers with so many threads. Blocking, about SECONDS, unless there is nothing to choose."""
         counts = sorted({most, *(1 << power for power in range(most.bit_length()) if 1 << power < most)})
         best: dict[int, int] = {}
-        if len(counts) > 1:
-            end = time.perf_counter() + SECONDS
-            for size in sizes:
-                if time.perf_counter() >= end:  # of large models one size is known, and longer passes take all
-                    break
-                seconds = [[_seconds(compute, size, count) for count in counts]]
-                while len(seconds) < ROUNDS and time.perf_counter() < end:
-                    seconds.append([_seconds(compute, size, count) for count in counts])
-                middle = [statistics.median(times) for times in zip(*seconds, strict=True)]
-                best[size] = counts[middle.index(min(middle))]
-            torch.set_num_threads(most)
+        end = time.perf_counter() + SECONDS
+        for size in sizes if len(counts) > 1 else ():
+            if time.perf_counter() >= end:  # of large models one size is known, and longer passes take all
+                break
+            write(size, most)  # fills caches
+            seconds = [[_seconds(write, size, count) for count in counts]]
+            while len(seconds) < ROUNDS and time.perf_counter() < end:
+                seconds.append([_seconds(write, size, count) for count in counts])
+            middle = [statistics.median(times) for times in zip(*seconds, strict=True)]
+            best[size] = counts[middle.index(min(middle))]
         return cls(most, best)
 
     def for_pass(self, tokens: int) -> int:
@@ -63,9 +63,7 @@ class Threads:
             torch.set_num_threads(self.most)
 
 
-def _seconds(compute: Callable[[int], object], size: int, count: int) -> float:
-    torch.set_num_threads(count)
-    compute(size)  # wakes threads and fills caches
+def _seconds(write: Callable[[int, int], object], size: int, count: int) -> float:
     start = time.perf_counter()
-    compute(size)
+    write(size, count)
     return time.perf_counter() - start

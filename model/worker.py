@@ -81,7 +81,8 @@ def _load(
     )
     progress(LOADING, LOAD_STEPS - 1, LOAD_STEPS)
     record = CudaGraphs(mind.device) if settings.cuda_graphs and mind.device.type == "cuda" else None
-    engine = Engine(mind, record, threads=threads)
+    engine = Engine(mind, record)
+    engine.choose_threads(threads)
     speech = Speech(weights.speech, device=str(mind.device), threads=threads)
     parts = Parts(mind, engine, AdapterPool(settings, mind, engine, adapter), speech)
     progress(LOADING, LOAD_STEPS, LOAD_STEPS)

@@ -47,9 +47,10 @@ class MindAnswerer:
     """A mind, asked as it is served: the same prompt, decoding and stops as `jnana serve` at temperature 0."""
 
     def __init__(self, mind: Mind, *, threads: int = 1) -> None:
-        """`threads`: as Engine takes them."""
+        """`threads`: to choose from, as Engine does."""
         self._mind = mind
-        self._engine = Engine(mind, threads=threads)  # its thread does all the computing: two would take each other's cores
+        self._engine = Engine(mind)  # its thread does all the computing: two would take each other's cores
+        self._engine.choose_threads(threads)
         self._runner = asyncio.Runner()
         words = mind.encode([Message("user", ("Hello.",))], max_new_tokens=1)
         self.grey_when_blind = words.attached is not mind.default
