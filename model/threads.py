@@ -17,8 +17,8 @@ import torch
 SIZES = (1, 4, 16)
 """Answers that are written at once while it is measured. Longer passes read prompts, and take all threads."""
 ROUNDS = 3
-SECONDS = 2.0
-"""After which nothing new is tried."""
+SECONDS, LONGEST = 1.0, 4.0
+"""For each size, after which it is not tried again; and for all, after which no further size is."""
 
 
 class Threads:
@@ -31,16 +31,17 @@ class Threads:
 
     @classmethod
     def measured(cls, write: Callable[[int, int], object], most: int, sizes: Sequence[int] = SIZES) -> Threads:
-        """`write`: so many answers with so many threads. Blocking, about SECONDS, unless there is nothing to choose."""
+        """`write`: so many answers with so many threads. Blocking, seconds, unless there is nothing to choose."""
         counts = sorted({most, *(1 << power for power in range(most.bit_length()) if 1 << power < most)})
         best: dict[int, int] = {}
-        end = time.perf_counter() + SECONDS
+        begun = time.perf_counter()
         for size in sizes if len(counts) > 1 else ():
-            if time.perf_counter() >= end:  # of large models one size is known, and longer passes take all
+            start = time.perf_counter()
+            if start - begun >= LONGEST:  # of large models few sizes are known, and longer passes take all
                 break
             write(size, most)  # fills caches
             seconds = [[_seconds(write, size, count) for count in counts]]
-            while len(seconds) < ROUNDS and time.perf_counter() < end:
+            while len(seconds) < ROUNDS and time.perf_counter() - start < SECONDS:
                 seconds.append([_seconds(write, size, count) for count in counts])
             middle = [statistics.median(times) for times in zip(*seconds, strict=True)]
             best[size] = counts[middle.index(min(middle))]

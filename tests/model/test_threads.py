@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -24,58 +24,56 @@ def one_afterwards() -> Iterator[None]:
 
 
 class Machine:
-    """A pass takes as long here as `takes` says of (tokens, threads), by a clock of its own."""
+    """A writing takes as long here as `takes` says of (answers, threads), by a clock of its own."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, takes: Callable[[int, int], float]) -> None:
-        self.passes = 0
+        self.writings = 0
         self._now = 0.0
         self._takes = takes
         monkeypatch.setattr(threads.time, "perf_counter", lambda: self._now)
 
-    def compute(self, tokens: int) -> None:
-        self.passes += 1
-        self._now += self._takes(tokens, torch.get_num_threads())
+    def write(self, answers: int, count: int) -> None:
+        self.writings += 1
+        self._now += self._takes(answers, count)
 
 
 def test_each_size_gets_what_is_fastest_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch, lambda tokens, count: 0.001 * (tokens / count + 3 * (count - 1)))
-    chosen = Threads.measured(machine.compute, 4)
+    machine = Machine(monkeypatch, lambda answers, count: 0.001 * (answers / count + 3 * (count - 1)))
+    chosen = Threads.measured(machine.write, 4)
     assert chosen.best == {1: 1, 4: 1, 16: 2}
     assert [chosen.for_pass(tokens) for tokens in (1, 3, 5, 16, 17, 300)] == [1, 1, 2, 2, 4, 4]
-    assert torch.get_num_threads() == 4
 
 
-def test_a_single_slow_pass_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    passes = iter(range(1000))
-    machine = Machine(monkeypatch, lambda tokens, count: 0.1 if next(passes) == 1 and count == 1 else 0.001 * count)
-    assert Threads.measured(machine.compute, 2).best == {1: 1, 4: 1, 16: 1}
+def test_a_single_slow_writing_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    writings = iter(range(1000))
+    machine = Machine(monkeypatch, lambda answers, count: 0.1 if next(writings) == 1 and count == 1 else 0.001 * count)
+    assert Threads.measured(machine.write, 2).best == {1: 1, 4: 1, 16: 1}
 
 
-def test_where_passes_take_seconds_only_the_shortest_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch, lambda tokens, count: 3.0 * count)
-    chosen = Threads.measured(machine.compute, 2)
+def test_where_writing_takes_seconds_only_one_answer_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, lambda answers, count: 3.0 * count)
+    chosen = Threads.measured(machine.write, 2)
     assert chosen.best == {1: 1}
     assert chosen.for_pass(2) == 2
-    assert machine.passes == 2 * 2
+    assert machine.writings == 1 + 2
 
 
 def test_with_one_thread_nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    machine = Machine(monkeypatch, lambda tokens, count: 1.0)
-    assert Threads.measured(machine.compute, 1).for_pass(1) == 1
-    assert machine.passes == 0
+    machine = Machine(monkeypatch, lambda answers, count: 1.0)
+    assert Threads.measured(machine.write, 1).for_pass(1) == 1
+    assert machine.writings == 0
 
 
-async def test_answers_are_written_with_few_threads_and_prompts_read_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Threads, "measured", classmethod(lambda cls, compute, most, sizes: cls(most, {1: 1, 16: 2})))
+async def test_answers_are_written_with_few_threads_and_prompts_read_with_all() -> None:
     small: Any = SmallMind(tiny.llama_config())
     torch.set_num_threads(3)
     seen: list[tuple[int, int]] = []
-    small.model.lm_head.register_forward_pre_hook(lambda _, __: seen.append((passed[-1], torch.get_num_threads())))
     passed: list[int] = []
-    small.model.model.language_model.register_forward_pre_hook(
-        lambda _, __, given: passed.append(given["inputs_embeds"].shape[1]), with_kwargs=True
-    )
-    engine = Engine(small, threads=3)
+    text = small.model.model.language_model
+    text.register_forward_pre_hook(lambda _, __, given: passed.append(given["inputs_embeds"].shape[1]), with_kwargs=True)
+    small.model.lm_head.register_forward_pre_hook(lambda _, __: seen.append((passed[-1], torch.get_num_threads())))
+    engine = Engine(small)
+    engine._packed.threads = Threads(3, {1: 1, 16: 2})
     try:
         await ask(engine, small.prompt(1))
         await asyncio.gather(*(ask(engine, small.prompt(seed)) for seed in range(2, 6)))
@@ -88,16 +86,29 @@ async def test_answers_are_written_with_few_threads_and_prompts_read_with_all(mo
 
 
 @pytest.mark.parametrize("config", [tiny.llama_config, tiny.phi_config])
-async def test_with_threads_that_change_the_answers_are_the_same(
-    config: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Threads, "measured", classmethod(lambda cls, compute, most, sizes: cls(most, {1: 1, 4: 2, 16: 1})))
+def test_what_was_measured_is_used_and_answers_are_the_same(config: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
     small: Any = SmallMind(config())
     prompts = mixed(small, 16)
     alone = [text_of(small.alone(prompt)) for prompt in prompts]
     torch.set_num_threads(2)
-    engine = Engine(small, threads=2)
+    tried: list[tuple[int, int]] = []
+
+    def measured(write: Callable[[int, int], object], most: int, sizes: Sequence[int]) -> Threads:
+        for size in sizes:
+            for count in (1, most):
+                write(size, count)
+                tried.append((size, count))
+        return Threads(most, {1: 1, 4: 2, 16: 1})
+
+    monkeypatch.setattr(Threads, "measured", measured)
+    engine = Engine(small)
+
+    async def everybody() -> list[str]:
+        return await asyncio.gather(*(ask(engine, prompt) for prompt in prompts))
+
     try:
-        assert await asyncio.gather(*(ask(engine, prompt) for prompt in prompts)) == alone
+        engine.choose_threads(2)
+        assert asyncio.run(everybody()) == alone
     finally:
         engine.close()
+    assert tried == [(1, 1), (1, 2), (4, 1), (4, 2), (16, 1), (16, 2)]
