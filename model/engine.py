@@ -39,6 +39,7 @@ GROWTH = 1 / 8
 MINUTE = 60.0
 
 PRACTICE = Sampling(max_tokens=4)
+"""What is written while threads are chosen: a few tokens for each of several people."""
 PRACTICE_BYTES = 1 << 28
 """Most memory for keys and values while threads are chosen: a large model's is for its answers."""
 

@@ -6,7 +6,6 @@ figure "with sparsity", twice as high, first; libraries that copied it report ha
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import time
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from model.machine import available_cores, available_memory
 from training.errors import TrainingError
 from training.runs import Hardware
 
@@ -113,13 +113,13 @@ def this_machine(devices: int = 1, threads: int = 0, precision: Literal["fp32", 
     if not torch.cuda.is_available():
         threads = threads or torch.get_num_threads()
         source = f"measured: {precision} matrices of {GEMM_SIZE:,}, {threads} {'thread' if threads == 1 else 'threads'}"
-        name = f"{_processor()}, {_cores()} cores"
+        name = f"{_processor()}, {available_cores()} cores"
         return Hardware(
             name=name,
             devices=devices,
             peak_flops=measure_gemm(threads, precision) * devices,
             peak_source=source if devices == 1 else f"{devices} times what was {source}",
-            memory_bytes=_memory(),
+            memory_bytes=available_memory(),
         )
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     gpu = _known(properties.name)
@@ -132,13 +132,13 @@ def this_machine(devices: int = 1, threads: int = 0, precision: Literal["fp32", 
     )
 
 
-def memory_of_this_machine() -> int | None:
-    """Bytes of the GPU, or where there is none of the machine; None: nobody says."""
+def memory_of_this_machine() -> int:
+    """Bytes of the GPU, or where there is none of the machine, in a container of that."""
     import torch
 
     if torch.cuda.is_available():
         return int(torch.cuda.get_device_properties(torch.cuda.current_device()).total_memory)
-    return _memory()
+    return available_memory()
 
 
 def measure_gemm(threads: int, precision: Literal["fp32", "bf16"] = "fp32") -> float:
@@ -177,15 +177,3 @@ def _processor() -> str:
     except OSError:
         names = []
     return names[0].strip() if names else platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    """That this process may use; not every system can say."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _memory() -> int | None:
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        return None

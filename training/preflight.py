@@ -72,7 +72,7 @@ def _is_sized(run: RunConfig) -> bool:
 def _room(run: RunConfig, processes: int, *, begun: bool) -> Iterator[str]:
     there = memory_of_this_machine()
     needed = total(memory(run, processes))
-    if there is None or needed <= there:
+    if needed <= there:
         return
     has_cuda = torch.cuda.is_available()
     where = "the GPU has" if has_cuda else "this machine has"

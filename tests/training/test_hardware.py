@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import torch
 
 from training.errors import TrainingError
-from training.hardware import GIB, GPUS, fastest_precision, find_gpu, this_machine
+from training.hardware import GIB, GPUS, fastest_precision, find_gpu, memory_of_this_machine, this_machine
 
 
 def test_no_peak_is_the_figure_with_sparsity() -> None:
@@ -86,3 +87,12 @@ def test_a_cpu_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.peak_flops > 1e6
     assert machine.peak_source == "2 times what was measured: fp32 matrices of 128, 1 thread"
     assert machine.memory_bytes
+
+
+def test_a_run_in_a_container_is_measured_against_what_the_container_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("model.machine.CGROUP", tmp_path)
+    (tmp_path / "memory.max").write_text(f"{1 << 30}\n")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert memory_of_this_machine() == 1 << 30
