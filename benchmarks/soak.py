@@ -5,7 +5,8 @@
 A real `jnana serve`, asked by several people at once, in conversations of one to six turns: text, photos of all sizes (new ones
 and ones that were seen), answers of 1 to 48 tokens, streamed or whole. One request in eight is given up after a random moment,
 by closing the connection, and one in fifty is one that must be refused. Memory is
-looked at every half minute; the start is the median of the second tenth of the time, the end that of the last one.
+looked at every half minute, with and without the keys and values of earlier turns and answers, which come and go within a bound
+of their own; the start is the median of the second tenth of the time, the end that of the last one.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Soak:
     def __init__(self, url: str, pid: int, *, seed: int) -> None:
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.memory: list[tuple[float, float]] = []
-        """(monotonic seconds, MiB)."""
+        """MiB: of the process, and of keys and values therein."""
         self._client = httpx.AsyncClient(base_url=url, timeout=ANSWER_SECONDS, limits=httpx.Limits(max_connections=None))
         self._pid = pid
         self._chance = random.Random(seed)  # noqa: S311
@@ -82,7 +83,7 @@ class Soak:
             messages.append({"role": "user", "content": self._content()})
             self._asked += 1
             if self._asked % 200 == 0:
-                print(self._asked, dict(self.outcomes), f"{self.memory[-1][1]:.0f} MiB", file=sys.stderr, flush=True)
+                print(self._asked, dict(self.outcomes), f"{self.memory[-1]} MiB", file=sys.stderr, flush=True)
             said = await self._ask(messages)
             if said is None:
                 return
@@ -142,7 +143,9 @@ class Soak:
 
     async def _look(self) -> None:
         while True:
-            self.memory.append((time.monotonic(), resident(self._pid)))
+            metrics = (await self._client.get("/metrics")).text
+            kept = next(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("jnana_kv_cache_bytes "))
+            self.memory.append((round(resident(self._pid)), round(kept / 2**20)))
             await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -153,11 +156,22 @@ def _said(status: int, body: Any) -> str:
     return f"{status} {body['error']['code']}"
 
 
-def growth(memory: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """MiB of the second and of the last tenth, medians."""
+def growth(memory: Sequence[float]) -> str:
+    """From the median of the second tenth to that of the last one, MiB."""
     tenth = max(1, len(memory) // 10)
-    early, late = memory[tenth : 2 * tenth] or memory[:1], memory[-tenth:]
-    return statistics.median(mib for _, mib in early), statistics.median(mib for _, mib in late)
+    early, late = (statistics.median(part) for part in (memory[tenth : 2 * tenth] or memory[:1], memory[-tenth:]))
+    return f"{early:.0f} MiB, {late:.0f} MiB ({late / early - 1:+.1%})"
+
+
+def along(memory: Sequence[tuple[float, float]]) -> list[list[str]]:
+    """Medians of every tenth of the time, MiB: all of the process, keys and values, the rest."""
+    rows = []
+    for tenth in range(10):
+        part = memory[len(memory) * tenth // 10 : len(memory) * (tenth + 1) // 10]
+        if part:
+            columns = zip(*((whole, kept, whole - kept) for whole, kept in part), strict=True)
+            rows.append([f"{tenth + 1}", *(f"{statistics.median(column):.0f}" for column in columns)])
+    return rows
 
 
 async def soak(options: argparse.Namespace, port: int, pid: int) -> None:
@@ -173,7 +187,6 @@ async def soak(options: argparse.Namespace, port: int, pid: int) -> None:
     await people.run(options.requests, options.minutes * 60, options.people)
     minutes = (time.monotonic() - start) / 60
     left = await people.left_over()
-    early, late = growth(people.memory)
     asked = sum(people.outcomes.values())
     print(header("Soak", "torch", "transformers"))
     rows = [[what, str(count)] for what, count in sorted(people.outcomes.items())]
@@ -182,9 +195,12 @@ async def soak(options: argparse.Namespace, port: int, pid: int) -> None:
         ["minutes, people at once", f"{minutes:.0f}, {options.people}"],
         ["lost or stuck", str(sum(count for what, count in people.outcomes.items() if what.startswith("lost")))],
         ["busy, and waiting, once all were gone", f"{left['busy']}, {left['queue']}"],
-        ["memory at the start, at the end", f"{early:.0f} MiB, {late:.0f} MiB ({late / early - 1:+.1%})"],
+        ["memory at the start, at the end", growth([whole for whole, _ in people.memory])],
+        ["without keys and values", growth([whole - kept for whole, kept in people.memory])],
     ]
     print(table([f"pocket in {left['precision']}", ""], rows))
+    print("\nMemory along the way, medians of every tenth of the time, MiB:\n")
+    print(table(["tenth", "the process", "keys and values", "the rest"], along(people.memory)))
 
 
 async def _health(client: httpx.AsyncClient) -> dict[str, Any]:

@@ -177,6 +177,11 @@ class Engine:
         asyncio.run(self.compute(self._prefixes.clear))
         log.info("threads", most=most, best=self._packed.threads.best)
 
+    @property
+    def kv_cache_bytes(self) -> int:
+        """Of keys and values: earlier turns' and those of the answers that are being written. From any thread."""
+        return self._prefixes.bytes + sum(batch.slots.memory.nbytes for batch in list(self._batches.values()))
+
     async def detach(self, attached: Attached) -> None:
         """Take an adapter out of the mind, between passes. Nobody may be answered with it any more."""
 

@@ -111,6 +111,11 @@ class Worker:
         self.metrics.watch("queue_length", "Requests waiting for the language model.", lambda: self.queue.waiting)
         self.metrics.watch("running", "Answers being written.", lambda: self.queue.running)
         self.metrics.watch("ready", "1 when the model is loaded.", lambda: self.status == "ready")
+        self.metrics.watch(
+            "kv_cache_bytes",
+            "Keys and values of earlier turns and of answers being written.",
+            lambda: self._parts.engine.kv_cache_bytes if self._parts else 0,
+        )
 
     async def load(self) -> Exception | None:
         """Load everything; afterwards `status` is ready or failed. Returns what went wrong, None if nothing did."""

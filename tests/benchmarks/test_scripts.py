@@ -45,6 +45,7 @@ def test_the_soak_script_finds_everybody_answered(
     said = capsys.readouterr().out
     assert "| lost or stuck | 0 |" in said
     assert "| False, 0 |" in said
+    assert "| without keys and values | " in said
 
 
 @pytest.mark.pocket

@@ -196,6 +196,7 @@ async def test_metrics_count_what_happened(server: Running) -> None:
     assert "jnana_speech_seconds_total 1.5" in text
     assert "jnana_time_to_first_token_seconds_count 2.0" in text
     assert "jnana_ready 1.0" in text
+    assert re.search(r"^jnana_kv_cache_bytes [1-9]", text, re.M), "what was read is kept for the next question"
 
 
 def test_beyond_loopback_it_does_not_start_without_a_key() -> None:
