@@ -2,8 +2,9 @@
 
     python -m benchmarks.first_token > docs/results/first_token.md
 
-Follow-ups: a conversation of up to 30 turns, a photo in the first, fifth and ninth, asked with earlier turns kept and with none
-kept (an engine that has no room for them); what the photos show is computed once in both. The machine should be idle.
+Follow-ups: a conversation of up to 30 turns with the answers that pocket gives, a photo in the first, fifth and ninth, asked
+with earlier turns kept and with none kept (an engine that has no room for them); what the photos show is computed once in both.
+The machine should be idle.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ BEFORE_SHORT = 0.05
 TURNS = (1, 5, 10, 20, 30)
 PHOTOS = {1: "chelsea", 5: "coffee", 9: "rocket"}
 """Turn and photo of scikit-image."""
-ANSWER = "It is a nice one, and I can see it well from here, thank you for asking me about it."
+ANSWER_TOKENS = 24
 QUESTIONS = (
     "What is in this photo?",
     "What colour is it?",
@@ -47,12 +48,14 @@ QUESTIONS = (
 )
 
 
-async def first_token(engine: Engine, prompt: Prompt, tokens: int = 8) -> float:
-    """Seconds until it comes."""
+async def first_token(engine: Engine, prompt: Prompt, tokens: int = 8) -> tuple[float, str]:
+    """Seconds until it comes, and the whole answer."""
+    said = ""
     async with aclosing(engine.generate(prompt, Sampling(tokens))) as pieces:
         async for piece in pieces:
+            said += piece.text
             seconds = piece.prefill  # told with the last one; text may come later than the token it is of
-    return seconds
+    return seconds, said
 
 
 def words(count: int, seed: int) -> Prompt:
@@ -63,11 +66,11 @@ def words(count: int, seed: int) -> Prompt:
 
 async def beside_long(engine: Engine, seed: int) -> tuple[float, float, float]:
     """First tokens of the short question alone, of the short one beside the long one, and of the long one."""
-    alone = await first_token(engine, words(SHORT, seed))
+    alone, _ = await first_token(engine, words(SHORT, seed))
     long = asyncio.create_task(first_token(engine, words(LONG, seed + 1)))
     await asyncio.sleep(BEFORE_SHORT)
-    short = await first_token(engine, words(SHORT, seed + 2))
-    return alone, short, await long
+    short, _ = await first_token(engine, words(SHORT, seed + 2))
+    return alone, short, (await long)[0]
 
 
 def photo(name: str) -> Picture:
@@ -75,23 +78,21 @@ def photo(name: str) -> Picture:
     return Picture(name, lambda: Image.fromarray(pixels).convert("RGB"))
 
 
-def conversation(turns: int) -> list[Message]:
-    """The newest of `turns` questions, and all before it with their answers."""
-    messages: list[Message] = []
-    for turn in range(1, turns + 1):
-        parts: list[str | Picture] = [photo(PHOTOS[turn])] if turn in PHOTOS else []
-        messages.append(Message("user", (*parts, f"{turn}. {QUESTIONS[turn % len(QUESTIONS)]}")))
-        if turn < turns:
-            messages.append(Message("assistant", (ANSWER,)))
-    return messages
+def question(turn: int) -> Message:
+    parts: list[str | Picture] = [photo(PHOTOS[turn])] if turn in PHOTOS else []
+    return Message("user", (*parts, f"{turn}. {QUESTIONS[turn % len(QUESTIONS)]}"))
 
 
-async def follow_ups(mind: Mind, engine: Engine) -> dict[int, tuple[int, float]]:
-    """By turn: tokens of the prompt, and seconds until the first token of the answer, everything before asked in its turn."""
+async def follow_ups(mind: Mind, engine: Engine, answers: dict[int, str]) -> dict[int, tuple[int, float]]:
+    """By turn: tokens of the prompt, and seconds until the first token of the answer, everything before asked in its turn.
+    `answers`: those that the conversation goes on with; the first run fills it with its own."""
     found = {}
+    messages: list[Message] = []
     for turn in range(1, max(TURNS) + 1):
-        prompt = await engine.compute(partial(mind.encode, conversation(turn), max_new_tokens=8))
-        seconds = await first_token(engine, prompt)
+        messages.append(question(turn))
+        prompt = await engine.compute(partial(mind.encode, messages, max_new_tokens=ANSWER_TOKENS))
+        seconds, said = await first_token(engine, prompt, ANSWER_TOKENS)
+        messages.append(Message("assistant", (answers.setdefault(turn, said),)))
         found[turn] = (prompt.input_ids.shape[1], seconds)
     return found
 
@@ -112,12 +113,13 @@ def waiting(mind: Mind, threads: int, rounds: int) -> list[list[str]]:
 def growing(mind: Mind, threads: int, rounds: int) -> list[list[str]]:
     share = engines.FOR_PREFIXES
     sides: dict[bool, list[dict[int, tuple[int, float]]]] = {True: [], False: []}
+    answers: dict[int, str] = {}
     for _ in range(rounds + 1):
         for kept, runs in sides.items():
             engines.FOR_PREFIXES = share if kept else 0
             engine = Engine(mind)
             engine.choose_threads(threads)
-            runs.append(asyncio.run(follow_ups(mind, engine)))
+            runs.append(asyncio.run(follow_ups(mind, engine, answers)))
             engine.close()
             print("kept" if kept else "nothing kept", runs[-1][max(TURNS)], file=sys.stderr, flush=True)
     rows = []
@@ -136,7 +138,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=available_cores())
     options = parser.parse_args(arguments)
     mind = pocket.load(options.precision, options.threads, adapter=options.adapter, hints=True)
-    mind.default.writer.stop_token_ids = ()
     print(header("Until the first token", "torch", "transformers"))
     print(f"pocket in {mind.precision}, {options.threads} threads, {options.rounds} rounds. Seconds:\n")
     print(table(["prompt", "median", "worst"], waiting(mind, options.threads, options.rounds)))
