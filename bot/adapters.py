@@ -19,6 +19,8 @@ class Origin:
 
     parent: str = ""
     made: str = ""
+    pictures_only: bool = False
+    """Whether the plain base answers conversations without a picture: the adapter cannot learn from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,10 @@ def listed(models: Mapping[str, Mapping[str, Any]], model: str) -> Adapters | No
 def _origin(told: Mapping[str, Any], model: str) -> Origin:
     """Servers that do not tell are as good as any."""
     card = told.get("card")
-    made = str(card.get("created") or "") if isinstance(card, Mapping) else ""
-    return Origin(str(told.get("parent") or "").removeprefix(f"{model}/"), made)
+    if not isinstance(card, Mapping):
+        card = {}
+    parent = str(told.get("parent") or "").removeprefix(f"{model}/")
+    return Origin(parent, str(card.get("created") or ""), card.get("text_only") == "base")
 
 
 def candidates(conversation_id: int, here: Choice, everywhere: Choice) -> tuple[str, ...]:

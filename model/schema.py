@@ -169,6 +169,8 @@ class AdapterCard(BaseModel):
     created: date
     data: tuple[str, ...]
     """Names of what it learnt from."""
+    text_only: Literal["adapter", "base"]
+    """Who answers conversations without a picture: this adapter or the plain base."""
 
 
 class ModelCard(BaseModel):

@@ -159,7 +159,7 @@ def _origin(model: str, origin: Origin | None) -> dict[str, Any]:
     if origin is None:
         return {}
     parent = None if origin.parent is None else f"{model}/{origin.parent}"
-    return {"parent": parent, "card": AdapterCard(created=origin.made, data=origin.data)}
+    return {"parent": parent, "card": AdapterCard(created=origin.made, data=origin.data, text_only=origin.text_only)}
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T | None:

@@ -13,6 +13,7 @@ import zipfile
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 from model.adapters import CARD, FILES, RESERVED, Adapter, Card, disk
 from model.files import MANIFEST, appearing, locked, remove_leftovers, sha256
@@ -46,11 +47,12 @@ def installed(preset: Preset, home: Path) -> dict[str, Path]:
 @dataclass(frozen=True)
 class Origin:
     """Where an adapter comes from. `parent`: name of the one it went on from, NONE for the plain base; None: not here any more.
-    `data`: names of what it learnt from, its parents' included."""
+    `data`: names of what it learnt from, its parents' included. `text_only`: as its card has it."""
 
     made: date
     parent: str | None
     data: tuple[str, ...]
+    text_only: Literal["adapter", "base"]
 
 
 def origins(preset: Preset, home: Path) -> dict[str, Origin]:
@@ -67,7 +69,8 @@ def origins(preset: Preset, home: Path) -> dict[str, Origin]:
         except (OSError, ValueError):
             continue
         parent = NONE if card.parent is None else names.get(card.parent)
-        found[name] = Origin(card.created.date(), parent, tuple(dict.fromkeys(source.name for source in card.data)))
+        data = tuple(dict.fromkeys(source.name for source in card.data))
+        found[name] = Origin(card.created.date(), parent, data, card.text_only)
     return found
 
 

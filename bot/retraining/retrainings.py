@@ -10,7 +10,7 @@ from datetime import time
 
 import structlog
 
-from bot.adapters import Adapters
+from bot.adapters import Adapters, Origin
 from bot.chat.base import Address
 from bot.chat.place import Place, PlaceError
 from bot.errors import JnanaError, NotTrained, WorkerRefused
@@ -70,6 +70,7 @@ class Retrainings(Choices, Comparisons, Theirs):
         nothing to learn, or nothing to go on from."""
         try:
             start = await self.answering(here)
+            origin = (await self._client.adapters()).origins.get(start, Origin())
         except WorkerRefused:
             raise NotTrained(text("retrain-not-here")) from None
         if start == NONE or self._settings.model_url:
@@ -78,7 +79,8 @@ class Retrainings(Choices, Comparisons, Theirs):
             examples = await self._store.learnable(here)
             if not examples:
                 raise NotTrained(text("retrain-nothing"))
-            if few := _too_few(examples):  # now, not after others have trained or in the quiet hours
+            learnt = [example for example in examples if example.pictures or not origin.pictures_only]
+            if few := _too_few(learnt, len(examples) - len(learnt)):  # now, not after others have trained or in the quiet hours
                 raise NotTrained(few)
             run = await self._store.add_run(
                 self._settings.model_preset,
@@ -88,7 +90,7 @@ class Retrainings(Choices, Comparisons, Theirs):
                 by=by,
                 note=note,
                 language=language,
-                examples=[example.example_id for example in examples],
+                examples=[example.example_id for example in learnt],
             )
             try:
                 await self._enqueue(run, place, tell)
@@ -360,7 +362,9 @@ class Retrainings(Choices, Comparisons, Theirs):
             await asyncio.to_thread(clear, self._folder(run), KEPT[state])
 
 
-def _too_few(examples: Sequence[StoredExample]) -> Text | None:
-    """What is missing."""
+def _too_few(examples: Sequence[StoredExample], without: int = 0) -> Text | None:
+    """What is missing. `without`: so many more have no picture, which cannot be learnt from."""
     there = distinct(examples)
-    return text("retrain-too-few", examples=there, least=LEAST, missing=LEAST - there) if there < LEAST else None
+    if there >= LEAST:
+        return None
+    return text("retrain-too-few", examples=there, least=LEAST, missing=LEAST - there, without=without)

@@ -152,7 +152,11 @@ retrain-nothing = Hier gibt es nichts zu lernen: niemand hat mir etwas beigebrac
 retrain-too-few = Zu lernen gibt es hier { $examples ->
     [one] ein Beispiel
    *[other] { $examples } Beispiele
-}. Ich brauche mindestens { $least }, also noch { $missing }; dieselbe Frage zu denselben Bildern zählt einmal.
+}. Ich brauche mindestens { $least }, also noch { $missing }; dieselbe Frage zu denselben Bildern zählt einmal.{ $without ->
+    [0] {""}
+    [one] {" "}Eines ohne Bild zählt nicht: Ohne Bild antwortet das Modell, wie es geliefert wurde, was auch gelehrt wird.
+   *[other] {" "}{ $without } ohne Bild zählen nicht: Ohne Bild antwortet das Modell, wie es geliefert wurde, was auch gelehrt wird.
+}
 retrain-not-here = Hier kann nichts trainiert werden.
 retrain-queued = **Training { $number }**: { $examples } Beispiele. Ein anderes läuft noch; dieses kommt als nächstes. { $others ->
     [0] {""}

@@ -154,7 +154,11 @@ retrain-nothing = There is nothing to learn from here: nobody has taught me anyt
 retrain-too-few = To learn from here: { $examples ->
     [one] one example
    *[other] { $examples } examples
-}. I need at least { $least }, { $missing } more; the same question about the same pictures counts once.
+}. I need at least { $least }, { $missing } more; the same question about the same pictures counts once.{ $without ->
+    [0] {""}
+    [one] {" "}One without a picture does not count: without a picture the model answers as it came, whatever is taught.
+   *[other] {" "}{ $without } without a picture do not count: without a picture the model answers as it came, whatever is taught.
+}
 retrain-not-here = Nothing can be trained here.
 retrain-queued = **Retraining { $number }**: { $examples } examples. Another one is under way; this one is next. { $others ->
     [0] {""}

@@ -152,7 +152,11 @@ retrain-nothing = Aquí no hay nada de lo que aprender: nadie me ha enseñado al
 retrain-too-few = Para aprender hay aquí { $examples ->
     [one] un ejemplo
    *[other] { $examples } ejemplos
-}. Necesito al menos { $least }: faltan { $missing }; la misma pregunta sobre las mismas imágenes cuenta una vez.
+}. Necesito al menos { $least }: faltan { $missing }; la misma pregunta sobre las mismas imágenes cuenta una vez.{ $without ->
+    [0] {""}
+    [one] {" "}Uno sin imagen no cuenta: sin imagen el modelo responde como venía, se le enseñe lo que se le enseñe.
+   *[other] {" "}{ $without } sin imagen no cuentan: sin imagen el modelo responde como venía, se le enseñe lo que se le enseñe.
+}
 retrain-not-here = Aquí no se puede entrenar nada.
 retrain-queued = **Entrenamiento { $number }**: { $examples } ejemplos. Hay otro en marcha; este es el siguiente. { $others ->
     [0] {""}

@@ -152,7 +152,11 @@ retrain-nothing = Não há nada para aprender aqui: ninguém me ensinou algo com
 retrain-too-few = Para aprender há aqui { $examples ->
     [one] um exemplo
    *[other] { $examples } exemplos
-}. Preciso de pelo menos { $least }: faltam { $missing }; a mesma pergunta sobre as mesmas imagens conta uma vez.
+}. Preciso de pelo menos { $least }: faltam { $missing }; a mesma pergunta sobre as mesmas imagens conta uma vez.{ $without ->
+    [0] {""}
+    [one] {" "}Um sem imagem não conta: sem imagem o modelo responde como veio, o que quer que se ensine.
+   *[other] {" "}{ $without } sem imagem não contam: sem imagem o modelo responde como veio, o que quer que se ensine.
+}
 retrain-not-here = Nada pode ser treinado aqui.
 retrain-queued = **Treino { $number }**: { $examples } exemplos. Outro está em andamento; este é o próximo. { $others ->
     [0] {""}

@@ -157,11 +157,30 @@ async def test_too_few_are_refused_at_once(
     await teach(room, 3)  # the same questions about the same picture
     said = (await room.command("retrain", BOSS)).texts[0]
     assert "To learn from here: 3 examples. I need at least 5, 2 more" in said
+    assert said.endswith("counts once.")
     german = await room.command("retrain", replace(BOSS, language="de"))
     assert "hier 3 Beispiele. Ich brauche mindestens 5, also noch 2" in german.texts[0]
     assert (trainer.running, await store.runs(EVERY)) == ([], [])
     await teach(room, 5)
     await begun(room, trainer)
+
+
+async def test_what_the_base_would_answer_is_neither_counted_nor_trained_on(
+    room: Room, trainer: FakeTrainer, model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adapter that leaves conversations without a picture to the base, like pocket's, learns nothing from them."""
+    monkeypatch.setattr("bot.retraining.retrainings.LEAST", 3)
+    model.origins["first"] = {"parent": "fake/none", "card": {"created": "2026-11-26", "data": [], "text_only": "base"}}
+    await teach(room, 2)
+    for number in range(5):
+        await room.command(f"teach When is training {number}?\nOn day {number}.", ANN)
+    said = (await room.command("retrain", BOSS)).texts[0]
+    assert "2 examples. I need at least 3, 1 more" in said
+    assert "once. 5 without a picture do not count" in said
+    await teach(room, 3)
+    place = await begun(room, trainer)
+    assert "5 examples" in place.texts[0]
+    assert ["image" in line for line in trainer.lessons[0]] == [True] * 5
 
 
 async def test_a_restart_goes_on_and_tells(

@@ -211,8 +211,9 @@ async def test_models_tells_where_an_adapter_comes_from(
     await use(server, "first")
     told = {card.id: card.model_extra or {} for card in (await server.openai.models.list()).data}
     made_on = first.card.created.date().isoformat()
+    card = {"created": made_on, "data": ["badges", "club"], "text_only": first.card.text_only}
     for name in ("phi2", "phi2/first"):
-        assert (told[name]["parent"], told[name]["card"]) == ("phi2/none", {"created": made_on, "data": ["badges", "club"]})
+        assert (told[name]["parent"], told[name]["card"]) == ("phi2/none", card)
     assert (told["phi2/second"]["parent"], told["phi2/orphan"]["parent"]) == ("phi2/first", None)
     assert told["phi2/orphan"]["card"]["created"] == made_on
     for name in ("none", "third"):
