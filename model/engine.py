@@ -59,10 +59,10 @@ class Closed(Exception):  # noqa: N818
 
 
 @dataclass(eq=False)
-class _Job:
-    """An answer and who waits for it."""
+class _Waiter:
+    """Who waits for an answer. It does not know the answer, which tells it: neither is then kept for the garbage collector,
+    who comes late, with the tensors of a prompt."""
 
-    writing: Writing
     loop: asyncio.AbstractEventLoop
     pieces: asyncio.Queue[Token | Exception | None]
 
@@ -90,8 +90,8 @@ class Engine:
         """When that was, monotonic seconds."""
         self._batches: dict[Attached | None, Batch] = {}
         """Those that are busy; their passes take turns."""
-        self._jobs: dict[Writing, _Job] = {}
-        self._inbox: queue.SimpleQueue[_Job | Callable[[], None] | None] = queue.SimpleQueue()
+        self._waiters: dict[Writing, _Waiter] = {}
+        self._inbox: queue.SimpleQueue[tuple[Writing, _Waiter] | Callable[[], None] | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
         self._thread.start()
@@ -104,10 +104,9 @@ class Engine:
         Returns (in both cases) only after the thread has let go of it. Raises OutOfMemory.
         """
         pieces: asyncio.Queue[Token | Exception | None] = asyncio.Queue()
-        job: _Job
-        writing = Writing(self._mind, prompt, sampling, lambda token: job.tell(token))
-        job = _Job(writing, asyncio.get_running_loop(), pieces)
-        self._send(job)
+        waiter = _Waiter(asyncio.get_running_loop(), pieces)
+        writing = Writing(self._mind, prompt, sampling, waiter.tell)
+        self._send((writing, waiter))
         released = False
         try:
             while (piece := await pieces.get()) is not None:
@@ -121,7 +120,8 @@ class Engine:
                 released = await pieces.get() is None
 
     async def compute(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Run other blocking work of the mind (pictures to features and hints) on the engine's thread, between passes.
+        """Run other blocking work of the mind (pictures to features and hints) on the engine's thread, between passes; not at
+        all when whoever asked has gone by then.
 
         torch keeps a team of OpenMP threads for every thread that computes, and teams that share two cores spin against
         each other: with a thread of its own for pictures the first token about a photo took a third longer.
@@ -141,6 +141,8 @@ class Engine:
 
         def run() -> None:
             result, error = None, None
+            if done.cancelled():
+                return
             try:
                 result = self._with_room(work, *arguments)
             except torch.AcceleratorError:
@@ -200,7 +202,7 @@ class Engine:
         """Wait for the thread, after `close`; at most ENDING_SECONDS."""
         self._thread.join(ENDING_SECONDS)
 
-    def _send(self, what: _Job | Callable[[], None]) -> None:
+    def _send(self, what: tuple[Writing, _Waiter] | Callable[[], None]) -> None:
         if self._closed:
             raise Closed
         self._inbox.put(what)
@@ -219,25 +221,31 @@ class Engine:
         with torch.inference_mode():
             while self._busy or not self._closed:
                 self._take_in()
-                for attached, batch in list(self._batches.items()):
-                    self._go_on(attached, batch)
-                    if not batch.busy:
-                        del self._batches[attached]
+                self._pass()
+
+    def _pass(self) -> None:
+        """One of every batch."""
+        for attached, batch in list(self._batches.items()):
+            self._go_on(attached, batch)
+            if not batch.busy:
+                del self._batches[attached]
 
     def _take_in(self) -> None:
         """What came meanwhile, up to one piece of other work; waits for something if there is nothing to do."""
         with contextlib.suppress(queue.Empty):
-            while True:
-                what = self._inbox.get(block=not self._busy)
-                if what is None:
-                    return
-                if isinstance(what, _Job):
-                    self._jobs[what.writing] = what
-                    self._batch(what.writing.prompt.attached).waiting.append(what.writing)
-                else:
-                    what()
-                    if self._busy:
-                        return
+            while self._take(self._inbox.get(block=not self._busy)):  # no name here: it would live while nothing comes
+                pass
+
+    def _take(self, what: tuple[Writing, _Waiter] | Callable[[], None] | None) -> bool:
+        """Whether there is time for more."""
+        if what is None:
+            return False
+        if isinstance(what, tuple):
+            writing, self._waiters[writing] = what
+            self._batch(writing.prompt.attached).waiting.append(writing)
+            return True
+        what()
+        return not self._busy
 
     def _batch(self, attached: Attached | None) -> Batch:
         if attached not in self._batches:
@@ -318,10 +326,10 @@ class Engine:
             batch.remove(writing)
         else:
             batch.evict(writing)
-        job = self._jobs.pop(writing)
+        waiter = self._waiters.pop(writing)
         if error is not None:
-            job.tell(error)
-        job.tell(None)
+            waiter.tell(error)
+        waiter.tell(None)
 
 
 def _device_lost() -> NoReturn:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import threading
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -16,7 +19,7 @@ from model.detokenize import Detokenizer, StopStrings
 from model.engine import Engine
 from model.mind import Message, Prompt
 from model.sampling import Sampling
-from model.writing import Token
+from model.writing import Token, Writing
 from tests.model.fake_mind import FakeMind, byte_tokenizer
 
 TOKENIZER = byte_tokenizer()
@@ -175,3 +178,48 @@ def test_text_is_cut_before_the_first_stop_string_however_it_is_split(pieces: li
     else:
         assert text.startswith(shown)
         assert not any(stop in shown for stop in stops)
+
+
+async def test_an_answers_memory_is_free_at_its_end_and_not_when_garbage_is_collected(
+    engine: tuple[Engine, FakeMind], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, mind = engine
+    made: weakref.WeakSet[Writing] = weakref.WeakSet()
+
+    class Watched(Writing):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.add(self)
+
+    monkeypatch.setattr("model.engine.Writing", Watched)
+    gc.disable()
+    try:
+        await answer(own, prompt(mind))
+        async with aclosing(own.generate(prompt(mind), Sampling(max_tokens=2000))) as pieces:
+            async for _ in pieces:
+                break
+        await own.compute(lambda: None)  # its thread is done with both
+        assert not list(made)
+    finally:
+        gc.enable()
+
+
+async def test_work_for_somebody_who_has_gone_is_not_done(engine: tuple[Engine, FakeMind]) -> None:
+    own, _ = engine
+    began, go_on = threading.Event(), threading.Event()
+    done: list[str] = []
+
+    def slow() -> None:
+        began.set()
+        go_on.wait(10)
+
+    first = asyncio.create_task(own.compute(slow))
+    await asyncio.to_thread(began.wait, 10)
+    second = asyncio.create_task(own.compute(done.append, "second"))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.wait([second])
+    go_on.set()
+    await first
+    await own.compute(done.append, "third")
+    assert done == ["third"]
