@@ -33,6 +33,10 @@ class _Kept:
     """(layers, 2, heads, tokens, width)."""
 
 
+MOST_OF_BUDGET = 1 / 2
+"""Part of all that one conversation may take: of a longer one its beginning is kept, and others keep theirs."""
+
+
 class Prefixes:
     """The most recently used ones, up to `budget` bytes. What one reader (an adapter) has read is of no use to another."""
 
@@ -56,6 +60,11 @@ class Prefixes:
 
     def keep(self, reader: object, keys: Keys, memory: torch.Tensor) -> None:
         """Keep `memory`, whose tokens are `keys`, in place of those that it begins with."""
+        fitting = int(self._budget * MOST_OF_BUDGET * len(keys) // memory.nbytes)
+        if not fitting:
+            return
+        if fitting < len(keys):
+            keys, memory = keys[:fitting], memory[..., :fitting, :].clone()
         for number, kept in list(self._kept.items()):
             if kept.reader is reader and _common(keys, kept.keys) == len(kept.keys):
                 self._drop(number)

@@ -26,6 +26,7 @@ class QueueClosed(Exception):  # noqa: N818
 
 @dataclass(eq=False)
 class _Waiting:
+    key: str
     round: int
     granted: asyncio.Future[None]
     on_position: PositionCallback | None
@@ -49,8 +50,8 @@ class FairQueue:
         self._waiting: list[_Waiting] = []
         """In the order in which they will be served if nobody else comes."""
         self._round = 0
-        self._next_rounds: dict[str, int] = {}
-        """By conversation, as far as they are not the one being served."""
+        self._served: dict[str, int] = {}
+        """By conversation, the round in which it was served last, where that is not over."""
 
     @property
     def waiting(self) -> int:
@@ -67,12 +68,11 @@ class FairQueue:
     async def slot(self, key: str, on_position: PositionCallback | None = None) -> AsyncIterator[None]:
         """Wait for a place and hold it inside the block. Raises QueueFull and QueueClosed."""
         self.check()
-        turn = max(self._round, self._next_rounds.get(key, 0))
-        self._next_rounds[key] = turn + 1
+        turn = self._turn(key)
         if self.running < self._slots:
-            self._take(turn)
+            self._take(key, turn)
         else:
-            await self._wait(turn, on_position)
+            await self._wait(key, turn, on_position)
         try:
             yield
         finally:
@@ -86,8 +86,14 @@ class FairQueue:
                 waiting.granted.set_exception(QueueClosed())
         self._waiting.clear()
 
-    async def _wait(self, turn: int, on_position: PositionCallback | None) -> None:
-        waiting = _Waiting(turn, asyncio.get_running_loop().create_future(), on_position)
+    def _turn(self, key: str) -> int:
+        """The round after that of its last request. One that was given up before its turn counts for nothing."""
+        rounds = [waiting.round for waiting in self._waiting if waiting.key == key]
+        last = max(rounds, default=self._served.get(key, -1))
+        return max(self._round, last + 1)
+
+    async def _wait(self, key: str, turn: int, on_position: PositionCallback | None) -> None:
+        waiting = _Waiting(key, turn, asyncio.get_running_loop().create_future(), on_position)
         bisect.insort(self._waiting, waiting, key=lambda other: other.round)
         self._report()
         try:
@@ -100,11 +106,11 @@ class FairQueue:
                 self._release()  # the place was handed over in the very instant of the cancellation: pass it on
             raise
 
-    def _take(self, turn: int) -> None:
+    def _take(self, key: str, turn: int) -> None:
         self.running += 1
         # Up to who waits in front: whoever comes from now on cannot overtake them.
         self._round = max([self._round, turn, *(waiting.round for waiting in self._waiting[:1])])
-        self._next_rounds = {key: later for key, later in self._next_rounds.items() if later > self._round}
+        self._served = {**{other: last for other, last in self._served.items() if last >= self._round}, key: turn}
 
     def _release(self) -> None:
         self.running -= 1
@@ -112,7 +118,9 @@ class FairQueue:
             waiting = self._waiting.pop(0)
             if not waiting.granted.done():
                 waiting.granted.set_result(None)
-                self._take(waiting.round)
+                self._take(waiting.key, waiting.round)
+        if not self.running:
+            self._served.clear()
         self._report()
 
     def _report(self) -> None:

@@ -76,6 +76,26 @@ async def test_newcomers_cannot_starve_who_came_before() -> None:
     assert crowd.served[:3] == ["a1", "b1", "a2"]
 
 
+async def test_waits_that_were_given_up_cost_nothing() -> None:
+    crowd = Crowd(FairQueue(10))
+    await crowd.arrive("c1")
+    for number in range(1, 6):
+        await crowd.arrive(f"a{number}")
+        await crowd.cancel(f"a{number}")
+    await crowd.arrive("a6", "b1", "b2", "b3")
+    for served in ("c1", "a6", "b1", "b2", "b3"):
+        await crowd.leave(served)
+    assert crowd.served == ["c1", "a6", "b1", "b2", "b3"]
+
+
+async def test_an_idle_queue_remembers_nobody() -> None:
+    queue = FairQueue(10)
+    for number in range(100):
+        async with queue.slot(str(number)):
+            pass
+    assert queue._served == {}
+
+
 async def test_it_holds_as_many_as_it_has_slots_and_turns_away_beyond_its_limit() -> None:
     crowd = Crowd(FairQueue(2, slots=2))
     await crowd.arrive("a1", "b1", "c1", "d1")
