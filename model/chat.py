@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -87,14 +87,14 @@ class Turn:
             self.worker.queue.check()
         async with self._adapter() as attached:
             messages = await self._messages()
-            waited = time.perf_counter()
+            pictures = [part for message in messages for part in message.parts if isinstance(part, Picture)]
             with admission():
+                for one in pictures:
+                    await self.worker.open(one, attached, self.key)
+                waited = time.perf_counter()
                 async with self.worker.queue.slot(self.key, lambda position: self.emit(Waiting(position))):
                     self.timings["queue"] = time.perf_counter() - waited
-                    read = await self.worker.read(messages)
-                    prompt, sampling = await self.worker.parts.engine.compute(self._encode, messages, attached)
-                    self.timings |= prompt.timings
-                    self.timings["ocr"] += read
+                    prompt, sampling = await self._prompt(messages, pictures, attached)
                     self.emit(Started((prompt.attached or attached).name, prompt.hints, tuple(self.transcripts)))
                     await self._generate(prompt, sampling, arrived)
 
@@ -110,6 +110,21 @@ class Turn:
             except WeightsError as error:
                 raise no_adapter(str(error), "model") from error
             yield attached
+
+    async def _prompt(
+        self, messages: Sequence[Message], pictures: Sequence[Picture], attached: Attached
+    ) -> tuple[Prompt, Sampling]:
+        """One picture at a time, so that others' answers grow in between."""
+        mind, engine = self.worker.parts.mind, self.worker.parts.engine
+        for new in [one for one in pictures if not mind.has_seen(one, attached)]:
+            self._took(await engine.compute(mind.look, new, attached))
+        prompt, sampling = await engine.compute(self._encode, messages, attached)
+        self._took(prompt.timings)
+        return prompt, sampling
+
+    def _took(self, seconds: Mapping[str, float]) -> None:
+        for what, more in seconds.items():
+            self.timings[what] += more
 
     async def _generate(self, prompt: Prompt, sampling: Sampling, arrived: float) -> None:
         metrics = self.worker.metrics

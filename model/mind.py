@@ -30,7 +30,7 @@ from model.ocr import Reader
 from model.presets import Precision, Preset
 from model.prompt import Placeholder, PromptWriter, Turn, spoken
 from model.quantize import Needs, place
-from model.sight import Eyes, Picture, Sight
+from model.sight import Eyes, Gaze, Picture, Sight
 from model.weights import PreparedWeights, Progress, WeightsError
 
 log = structlog.get_logger(__name__)
@@ -191,9 +191,20 @@ class Mind:
             lora.activate(self._layers, attached.lora)
             self._active = attached
 
-    def read_ahead(self, messages: Sequence[Message]) -> float:
-        """Read the text in new pictures, on any thread, before `encode` is called. Blocking, seconds; returns how many."""
-        return sum(self._eyes.read(part) for message in messages for part in message.parts if isinstance(part, Picture))
+    def has_seen(self, picture: Picture, attached: Attached) -> bool:
+        """Whether `look` and `encode` need no time for it."""
+        return self._eyes.has_seen(picture, _gaze(attached))
+
+    def open(self, picture: Picture, attached: Attached) -> None:
+        """Decode a picture and read the text in it, on any thread, before `look` or `encode` is called. Blocking, seconds."""
+        self._eyes.open(picture, _gaze(attached))
+
+    def look(self, picture: Picture, attached: Attached) -> dict[str, float]:
+        """Look at a picture before `encode` is called, which looks at all of a conversation's at once. Between passes.
+        Returns seconds: `vision` and `ocr`."""
+        timings = {"vision": 0.0, "ocr": 0.0}
+        self._eyes.look(picture, timings, _gaze(attached))
+        return timings
 
     def encode(self, messages: Sequence[Message], *, max_new_tokens: int, attached: Attached | None = None) -> Prompt:
         """Turn a conversation into a prompt that ends where the answer begins. Blocking; call it in a thread.
@@ -205,7 +216,7 @@ class Mind:
         attached = attached or self.default
         if not seen:
             attached = attached.without_picture or attached
-        gaze = attached.gaze if attached.projector is not None else None
+        gaze = _gaze(attached)
         timings = {"vision": 0.0, "ocr": 0.0}
         features: list[torch.Tensor] = []
         hints: tuple[str, ...] = ()
@@ -257,6 +268,11 @@ class Mind:
             return line
         shorter = str(self.tokenizer.decode(ids[: limit - 4]))
         return shorter.rstrip("\ufffd") + ' ..."'
+
+
+def _gaze(attached: Attached) -> Gaze | None:
+    """How it wants to look at pictures; None: it has no projector."""
+    return attached.gaze if attached.projector is not None else None
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:

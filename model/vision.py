@@ -231,4 +231,4 @@ class Preprocessing:
         """(B, 3, size, size) float32."""
         pixels = np.stack([np.asarray(self.square(image), dtype=np.float32) for image in images]) / 255
         normalised = (pixels - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return torch.from_numpy(normalised.transpose(0, 3, 1, 2)).contiguous()
+        return torch.from_numpy(np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)))  # not by torch: see Engine.compute

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ import structlog
 import torch
 
 from model.adapter_pool import AdapterPool
+from model.attached import Attached
 from model.engine import Engine
 from model.errors import load_failed, loading
 from model.metrics import Metrics
-from model.mind import LOAD_STEPS, LOADING, Message, Mind
+from model.mind import LOAD_STEPS, LOADING, Mind
 from model.presets import Preset, get_preset
 from model.queue import FairQueue
 from model.recorded import CudaGraphs
@@ -99,6 +99,7 @@ class Worker:
         self.metrics = Metrics()
         self.queue = FairQueue(settings.queue, slots=Engine.slots)
         self.speech_queue = FairQueue(settings.queue, slots=Speech.slots)
+        self.picture_queue = FairQueue(settings.queue)
         self.created = int(time.time())
         self.turns: set[asyncio.Task[Any]] = set()
         self.status: Literal["loading", "ready", "failed"] = "loading"
@@ -107,7 +108,7 @@ class Worker:
         self._progress = progress
         self._parts: Parts | None = None
         self._load_thread = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._read_thread = ThreadPoolExecutor(1, thread_name_prefix="read")
+        self._open_thread = ThreadPoolExecutor(1, thread_name_prefix="open")
         self.metrics.watch("queue_length", "Requests waiting for the language model.", lambda: self.queue.waiting)
         self.metrics.watch("running", "Answers being written.", lambda: self.queue.running)
         self.metrics.watch("ready", "1 when the model is loaded.", lambda: self.status == "ready")
@@ -144,17 +145,19 @@ class Worker:
             return self._parts
         raise load_failed(self._detail) if self.status == "failed" else loading()
 
-    async def read(self, messages: Sequence[Message]) -> float:
-        """Read the text in new pictures beside the answers that grow. Returns the seconds it took."""
-        if not any(isinstance(part, Picture) for message in messages for part in message.parts):
-            return 0.0
-        return await asyncio.get_running_loop().run_in_executor(self._read_thread, self.parts.mind.read_ahead, messages)
+    async def open(self, picture: Picture, attached: Attached, key: str) -> None:
+        """Decode a new picture and read its text beside the answers that grow, when it is its conversation's (`key`) turn.
+        Raises QueueFull and QueueClosed."""
+        mind = self.parts.mind
+        if not mind.has_seen(picture, attached):
+            async with self.picture_queue.slot(key):
+                await asyncio.get_running_loop().run_in_executor(self._open_thread, mind.open, picture, attached)
 
     def health(self) -> Health:
         return Health(
             status=self.status,
-            busy=self.queue.running + self.speech_queue.running > 0,
-            queue=self.queue.waiting + self.speech_queue.waiting,
+            busy=any(queue.running for queue in self._queues),
+            queue=sum(queue.waiting for queue in self._queues),
             preset=self.settings.preset,
             device=str(self._parts.mind.device) if self._parts else self.settings.device,
             precision=self._parts.mind.precision if self._parts else self.settings.precision,
@@ -164,17 +167,21 @@ class Worker:
 
     def drain(self, seconds: float) -> None:
         """Send away who waits, refuse who comes, and end the answers that still run after `seconds`."""
-        self.queue.close()
-        self.speech_queue.close()
+        for queue in self._queues:
+            queue.close()
         asyncio.get_running_loop().call_later(seconds, self._end_turns)
 
     def close(self) -> None:
         """Let go of all threads, without waiting for them."""
-        for thread in (self._load_thread, self._read_thread):
+        for thread in (self._load_thread, self._open_thread):
             thread.shutdown(wait=False, cancel_futures=True)
         if self._parts:
             self._parts.engine.close()
             self._parts.speech.close()
+
+    @property
+    def _queues(self) -> tuple[FairQueue, ...]:
+        return self.queue, self.speech_queue, self.picture_queue
 
     def _end_turns(self) -> None:
         for turn in self.turns:

@@ -125,6 +125,8 @@ class FakeMind:
         self.seen: list[Sequence[Message]] = []
         self.images: list[Image.Image] = []
         """Those of the newest conversation."""
+        self.looked: list[str] = []
+        """Digests, once each."""
         torch.manual_seed(0)
         self.model = Scripted(len(self.tokenizer)).eval()
 
@@ -133,8 +135,15 @@ class FakeMind:
         self.model.script = (*self.tokenizer.encode(text, add_special_tokens=False), *self.stop_token_ids)
         self.model.pause = pause
 
-    def read_ahead(self, messages: Sequence[Message]) -> float:
-        return 0.0
+    def has_seen(self, picture: Picture, attached: Attached) -> bool:
+        return picture.digest in self.looked
+
+    def open(self, picture: Picture, attached: Attached) -> None:
+        """It reads no text."""
+
+    def look(self, picture: Picture, attached: Attached) -> dict[str, float]:
+        self.looked.append(picture.digest)
+        return {"vision": 0.0, "ocr": 0.0}
 
     def switch_to(self, attached: Attached | None) -> None:
         """It has no adapters."""

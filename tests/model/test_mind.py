@@ -114,6 +114,37 @@ def test_a_follow_up_does_not_read_the_picture_again(mind: Mind, reader: Countin
     assert reader.reads == 2
 
 
+def test_a_picture_is_decoded_and_read_once_though_it_is_opened_before_it_is_looked_at(
+    mind: Mind, reader: CountingReader
+) -> None:
+    decoded: list[int] = []
+
+    def load() -> Image.Image:
+        decoded.append(1)
+        return Image.new("RGB", (80, 60), "red")
+
+    seen = Picture("red", load)
+    conversation = [Message("user", (seen, "what?"))]
+    expected = mind.encode([Message("user", (picture("red", "same"), "what?"))], max_new_tokens=1).vision_features
+    assert not mind.has_seen(seen, mind.default)
+    mind.open(seen, mind.default)
+    assert set(mind.look(seen, mind.default)) == {"vision", "ocr"}
+    assert mind.has_seen(seen, mind.default)
+    prompt = mind.encode(conversation, max_new_tokens=1)
+    assert (len(decoded), reader.reads) == (1, 2)
+    assert prompt.timings == {"vision": 0.0, "ocr": 0.0}
+    assert prompt.vision_features is not None
+    assert expected is not None
+    assert torch.equal(prompt.vision_features, expected)
+
+
+def test_pictures_that_were_opened_and_given_up_are_let_go(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sight, "AHEAD", 2)
+    for digest in "abc":
+        mind.open(picture("red", digest), mind.default)
+    assert set(mind._eyes._opened) == {"b", "c"}
+
+
 def test_memory_of_pictures_is_bounded_and_forgets_the_least_used(
     mind: Mind, reader: CountingReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
