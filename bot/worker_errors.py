@@ -14,6 +14,8 @@ NOT_SENT = ("ConnectError", "ConnectTimeout")
 """Names of the HTTP library's errors when no connection could be made; openai has changed that library before."""
 NO_ADAPTER = "model_not_found"
 """OpenAI's code for a model that is not there; of ours for an adapter that is not there or does not fit (model/errors.py)."""
+OUT_OF_MEMORY, SHUTTING_DOWN, QUEUE_FULL = "out_of_memory", "shutting_down", "queue_full"
+"""Codes of our worker's alone (model/errors.py)."""
 REASON_LENGTH = 200
 """Characters of a server's own explanation that are shown."""
 
@@ -45,9 +47,20 @@ def explain(error: openai.APIError) -> TurnError:
         return PromptTooLong(text("conversation-too-long"))
     if error.code == NO_ADAPTER:  # also in the middle of a stream: it may be loaded only when its turn comes
         return WorkerRefused(text("model-cannot"), NO_ADAPTER)
-    if not isinstance(error, openai.APIStatusError):  # an error in the middle of a stream
-        return WorkerError(text("model-failed-midway"))
-    return _explain_status(error)
+    if error.code == OUT_OF_MEMORY:
+        return WorkerError(text("model-no-memory"))
+    if isinstance(error, openai.APIStatusError):
+        return _explain_status(error)
+    return _explain_midway(error)
+
+
+def _explain_midway(error: openai.APIError) -> TurnError:
+    """In the middle of a stream, which begins with the first place in the queue."""
+    if error.code == SHUTTING_DOWN:  # as if it had died: what comes after it can be asked
+        return lost()
+    if error.code == QUEUE_FULL:
+        return WorkerBusy(text("queue-full-all"))
+    return WorkerError(text("model-failed-midway"))
 
 
 def _explain_status(error: openai.APIStatusError) -> TurnError:

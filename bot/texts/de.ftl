@@ -344,6 +344,7 @@ model-loading = Das Modell wird noch geladen. Bitte versuch es in ein paar Minut
 model-rests = Ich lerne gerade und antworte so lange nicht. Spätestens um { $time } bin ich wieder da; frag dann bitte noch einmal.
 model-failed = Das Modell konnte nicht antworten. Bitte versuch es noch einmal.
 model-failed-midway = Beim Modell ist mitten in der Antwort ein Fehler aufgetreten. Bitte versuch es noch einmal.
+model-no-memory = Das Modell hat dafür gerade nicht genug Speicher. Bitte versuch es noch einmal oder fang mit /reset neu an: Ein kürzeres Gespräch passt vielleicht.
 model-refuses-key = Der Modellserver weist den Schlüssel dieses Bots zurück (MODEL_API_KEY); wer den Bot betreibt, muss ihn richtig setzen.
 model-cannot = Der Modellserver kann das nicht; wer den Bot betreibt, kann einen anderen wählen.
 model-could-not-use = Das Modell konnte damit nichts anfangen: { $reason }

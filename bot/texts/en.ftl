@@ -313,6 +313,7 @@ model-loading = The model is still being loaded. Please try again in a few minut
 model-rests = I am learning at the moment and do not answer meanwhile. I am back at { $time } at the latest; please ask again then.
 model-failed = The model failed to answer. Please try again.
 model-failed-midway = The model failed in the middle of the answer. Please try again.
+model-no-memory = The model has no memory for this at the moment. Please try again, or begin anew with /reset: a shorter conversation may fit.
 model-refuses-key = The model server refuses this bot's key (MODEL_API_KEY); its owner has to set it right.
 model-cannot = The model server cannot do this; the bot's owner can choose another one.
 model-could-not-use = The model could not use this: { $reason }

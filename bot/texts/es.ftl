@@ -344,6 +344,7 @@ model-loading = El modelo todavía se está cargando. Vuelve a intentarlo en uno
 model-rests = Ahora mismo estoy aprendiendo y mientras tanto no respondo. Vuelvo a las { $time } como muy tarde; pregúntame entonces otra vez, por favor.
 model-failed = El modelo no consiguió responder. Vuelve a intentarlo, por favor.
 model-failed-midway = El modelo falló a mitad de la respuesta. Vuelve a intentarlo, por favor.
+model-no-memory = El modelo no tiene memoria para esto en este momento. Vuelve a intentarlo o empieza de nuevo con /reset: una conversación más corta puede caber.
 model-refuses-key = El servidor del modelo rechaza la clave de este bot (MODEL_API_KEY); quien lo gestiona tiene que corregirla.
 model-cannot = El servidor del modelo no puede hacer esto; quien gestiona el bot puede elegir otro.
 model-could-not-use = El modelo no pudo usar esto: { $reason }

@@ -344,6 +344,7 @@ model-loading = O modelo ainda está sendo carregado. Por favor, tente de novo e
 model-rests = Estou aprendendo neste momento e enquanto isso não respondo. Volto às { $time } no mais tardar; pergunte de novo então, por favor.
 model-failed = O modelo não conseguiu responder. Por favor, tente de novo.
 model-failed-midway = O modelo falhou no meio da resposta. Por favor, tente de novo.
+model-no-memory = O modelo não tem memória para isto no momento. Tente de novo ou recomece com /reset: uma conversa mais curta pode caber.
 model-refuses-key = O servidor do modelo recusa a chave deste bot (MODEL_API_KEY); quem cuida do bot precisa corrigi-la.
 model-cannot = O servidor do modelo não consegue fazer isto; quem cuida do bot pode escolher outro.
 model-could-not-use = O modelo não conseguiu usar isto: { $reason }

@@ -29,7 +29,7 @@ HELD_AT_MOST = 15.0
 @dataclass
 class Answer:
     """An enqueued chat answer. `hold`: wait for `release` after a piece; `pause`: that many seconds instead.
-    `drop`: break the connection after the last one."""
+    `drop`: break the connection after the last one; `error`: send this code of an error instead of the end."""
 
     pieces: tuple[str, ...]
     finish: str = "stop"
@@ -38,6 +38,7 @@ class Answer:
     hold: bool = False
     pause: float = 0.0
     drop: bool = False
+    error: str = ""
     released: threading.Event = field(default_factory=threading.Event)
     begun: threading.Event = field(default_factory=threading.Event)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -198,6 +199,9 @@ class FakeModel:
             raise
         if answer.drop:
             raise ConnectionAbortedError("the worker dies here")
+        if answer.error:
+            yield f"data: {Failure(500, answer.error).response().body.decode()}\n\n"
+            return
         words = sum(len(piece.split()) for piece in answer.pieces)
         end = {"preset": "fake", "hints": list(answer.hints), "timings": {"prefill": 0.25, "decode": 0.5}, "adapter": adapter}
         yield self._chunk({}, finish=answer.finish)

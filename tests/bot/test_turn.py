@@ -338,6 +338,23 @@ async def test_a_worker_lost_twice_is_apologised_for_and_the_next_turn_works(
     assert await end_of(await turns.start(message("Hi"))) == Finished("ok")
 
 
+async def test_a_worker_that_is_stopped_in_the_middle_costs_one_retry_like_one_that_dies(
+    turns: Turns, model: FakeModel
+) -> None:
+    model.say("Half", error="shutting_down")
+    model.say("Whole.")
+    events = await events_of(await turns.start(message("Hi")))
+    assert events == [Delta("Half"), Restarted(), Delta("Whole."), Finished("Whole.")]
+
+
+@pytest.mark.parametrize(("code", "said"), [("out_of_memory", "no memory for this"), ("queue_full", "Too many people")])
+async def test_what_went_wrong_behind_the_queue_is_said(turns: Turns, model: FakeModel, code: str, said: str) -> None:
+    model.say(error=code, positions=(1,))
+    failed = await end_of(await turns.start(message("Hi")))
+    assert isinstance(failed, Failed)
+    assert said in failed.sentence
+
+
 async def _until_shown(turn: object) -> None:
     async for event in turn.events():  # type: ignore[attr-defined]
         if isinstance(event, Delta):
