@@ -14,7 +14,7 @@ from model.audio import AudioError, AudioTooLong
 from model.engine import Closed, OutOfMemory
 from model.errors import bad_request, no_adapter, out_of_memory, queue_full, shutting_down, too_large, too_long
 from model.inputs import MAX_IMAGES, MAX_RECORDINGS, decode_base64, picture
-from model.mind import Message, Prompt, PromptTooLong
+from model.mind import MOST_CHARACTERS_PER_TOKEN, Message, Prompt, PromptTooLong
 from model.queue import QueueClosed, QueueFull
 from model.sampling import Sampling
 from model.schema import MAX_STOP_LENGTH, MAX_STOPS, AudioPart, ChatMessage, ChatRequest, ImagePart
@@ -29,10 +29,6 @@ DEFAULT_ANSWER_TOKENS = 1024
 
 LEAST_ANSWER_TOKENS = 16
 """Tokens that must be left for an answer; a prompt that leaves less is too long, unless the client wants even less."""
-
-MOST_CHARACTERS_PER_TOKEN = 64
-"""Of a text of which nothing is known yet: more characters than this for every token of the context cannot fit, and are not
-even counted, which takes seconds for megabytes. English has 4."""
 
 SILENT = "(a recording without speech)"
 """Stands in a conversation where somebody sent a recording in which nobody speaks."""

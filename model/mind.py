@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 HINT_TOKENS = 160
 """Most tokens the hints of one picture may take; longer ones (text in the picture) are cut."""
+MOST_CHARACTERS_PER_TOKEN = 64
+"""More characters than this for every token of the context cannot fit, and are not even counted. English has 4."""
 QUESTION = "What is in this photo?"
 """What a picture without any words asks."""
 LOADING, LOAD_STEPS = "Loading the model", 4
@@ -241,8 +243,13 @@ class Mind:
         )
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens each text costs inside a message."""
-        return [len(self.default.writer.text_ids(text)) for text in texts]
+        """Tokens each text costs inside a message; of one that cannot fit anyway at least so many."""
+        return [self._count(text) for text in texts]
+
+    def _count(self, text: str) -> int:
+        if len(text) > self.context_length * MOST_CHARACTERS_PER_TOKEN:
+            return len(text) // MOST_CHARACTERS_PER_TOKEN
+        return len(self.default.writer.text_ids(text))
 
     def answer_ids(self, text: str) -> list[int]:
         """Ids of an answer as the default writes it, with what ends it: to ask how likely that answer is."""

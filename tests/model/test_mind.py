@@ -169,6 +169,12 @@ def test_speakers_are_named(mind: Mind) -> None:
     assert "Instruct: Ada: hello\n" in written(mind, Message("user", ("hello",), name="Ada"))
 
 
+def test_a_text_that_cannot_fit_is_not_counted(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PromptWriter, "text_ids", lambda *_: pytest.fail("it was counted"))
+    (count,) = mind.count_tokens(["x" * 10_000_000])
+    assert count > mind.context_length
+
+
 def test_hints_never_cost_more_than_promised(mind: Mind, reader: CountingReader) -> None:
     reader.lines = ("字" * 5000,)
     bare = len(mind.encode([Message("user", ("What is in this photo?",))], max_new_tokens=1).input_ids[0])
