@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
+import time
 from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,8 +15,8 @@ import structlog
 
 from model import shelf
 from model.adapters import Adapter
-from model.attached import Attached, NoRoom
-from model.engine import Engine
+from model.attached import Attached
+from model.engine import Engine, OutOfMemory
 from model.files import MANIFEST, sha256
 from model.mind import Mind
 from model.settings import WorkerSettings
@@ -24,7 +26,14 @@ MOST_ATTACHED = 8
 """Adapters that stay in the mind beside the default, more only while more are asked for at once. One of phi2's takes up to
 200 MB, of pocket's 10."""
 
+ROOM_SECONDS = 60.0
+"""After which a new default that found no memory is tried again: each time takes seconds, in which nobody's answer grows."""
+
 log = structlog.get_logger(__name__)
+
+
+class NoRoom(WeightsError):  # noqa: N818 - the name of the condition reads better than ...Error where it is caught
+    """There is no memory for an adapter now; later there may be."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,10 @@ class AdapterPool:
         self._engine = engine
         self._default = Wanted.at(loaded)
         self._broken: Wanted | None = None
-        """What could not become it; not tried again before it changes."""
+        """What could not become it; not tried again before it changes, or there may be memory."""
         self._complaint = ""
+        self._try_again = 0.0
+        """Monotonic seconds, of what is broken for lack of memory."""
         self._attached: OrderedDict[Wanted, Attached] = OrderedDict({self._default: mind.default})
         """The one used last at the end."""
         self._users: Counter[Wanted] = Counter()
@@ -101,20 +112,24 @@ class AdapterPool:
         """The default. One that has just been chosen is put in first; if it is broken, the old one goes on."""
         chosen: Wanted | None = None
         try:
-            if await asyncio.to_thread(self._chosen) in (self._default, self._broken):
+            if self._is_settled(await asyncio.to_thread(self._chosen)):
                 return self._default
             async with self._choosing:
                 chosen = await asyncio.to_thread(self._chosen)  # now: it may have been chosen otherwise meanwhile
-                if chosen not in (self._default, self._broken):
+                if not self._is_settled(chosen):
                     async with self._pinned(chosen):
                         self._become_default(chosen)
         except WeightsError as error:
-            if not isinstance(error, NoRoom):
-                self._broken = chosen
+            self._broken = chosen
+            self._try_again = time.monotonic() + ROOM_SECONDS if isinstance(error, NoRoom) else math.inf
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 log.error("default_adapter_refused", reason=self._complaint)  # noqa: TRY400 - a sentence for the owner
         return self._default
+
+    def _is_settled(self, chosen: Wanted) -> bool:
+        """Whether it answers already, or cannot."""
+        return chosen == self._default or (chosen == self._broken and time.monotonic() < self._try_again)
 
     def _become_default(self, wanted: Wanted) -> None:
         if wanted != self._default:
@@ -154,7 +169,10 @@ class AdapterPool:
                 self._attached[wanted] = self._mind.plain
                 return
             adapter = await asyncio.to_thread(Adapter.open, wanted.folder)
-            self._attached[wanted] = await self._engine.compute(self._mind.attach, adapter)
+            try:
+                self._attached[wanted] = await self._engine.compute(self._mind.attach, adapter)
+            except OutOfMemory as error:
+                raise NoRoom(f"There is no memory for the adapter {adapter.name} now.") from error
             await self._make_room(wanted)
 
     async def _make_room(self, newest: Wanted) -> None:

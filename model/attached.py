@@ -26,10 +26,6 @@ from model.weights import PreparedWeights, WeightsError
 log = structlog.get_logger(__name__)
 
 
-class NoRoom(WeightsError):  # noqa: N818 - the name of the condition reads better than ...Error where it is caught
-    """There is no memory for an adapter now; later there may be."""
-
-
 @dataclass(frozen=True, eq=False)
 class Attached:
     """An adapter that is in a mind, or the plain base. What one has read, no other can go on with."""
@@ -69,15 +65,13 @@ class Attachments:
         self._keys = (f"lora{number}" for number in count())
 
     def attach(self, adapter: Adapter) -> Attached:
-        """Put an adapter in. Blocking: up to seconds. Raises WeightsError when it does not fit, NoRoom when there is no memory
-        for it; then the others answer as before."""
+        """Put an adapter in. Blocking: up to seconds. Raises WeightsError when it does not fit, torch's OutOfMemoryError; then
+        the others answer as before."""
         require_fit(adapter, self._preset, self._weights, self._placement.precision)
         try:
             return self._attach(adapter)
-        except (WeightsError, torch.AcceleratorError):
+        except (WeightsError, torch.OutOfMemoryError, torch.AcceleratorError):
             raise
-        except torch.OutOfMemoryError as error:
-            raise NoRoom(f"There is no memory for the adapter {adapter.name} beside what is being answered.") from error
         except (OSError, ValueError, LookupError, AttributeError, RuntimeError, SafetensorError) as error:
             log.exception("adapter_unfit", folder=str(adapter.folder))
             raise WeightsError(

@@ -23,7 +23,7 @@ from bot.adapters import Origin
 from bot.errors import WorkerRefused
 from bot.memory import PromptMessage
 from bot.worker import Details, ModelClient, Piece, Position
-from model import adapter_pool, shelf
+from model import adapter_pool, attached, shelf
 from model.adapters import CARD, PROJECTOR, Source
 from model.files import MANIFEST, write_manifest
 from model.lora import layers
@@ -242,6 +242,45 @@ async def test_who_is_let_go_is_freed(server: Running, monkeypatch: pytest.Monke
         await said(server, QUESTIONS[1], f"phi2/{name}")
     gc.collect()
     assert [ref() for ref in seen] == [None]
+
+
+async def test_what_is_kept_for_follow_ups_makes_room_for_an_adapter(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = await said(server, QUESTIONS[1], "phi2/one")
+    prefixes = server.worker.parts.engine._prefixes
+    assert prefixes.bytes
+    put = attached.lora.put
+    kept: list[int] = []
+
+    def crowded(*arguments: Any, **options: Any) -> None:
+        kept.append(prefixes.bytes)
+        if prefixes.bytes:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        put(*arguments, **options)
+
+    monkeypatch.setattr(attached.lora, "put", crowded)
+    assert await said(server, QUESTIONS[1], "phi2/other") != expected
+    assert (len(kept), kept[-1]) == (2, 0)
+    assert await said(server, QUESTIONS[1], "phi2/one") == expected
+
+
+async def test_a_default_without_room_is_tried_again_later_and_not_for_every_request(
+    server: Running, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await said(server, QUESTIONS[0])
+    tries: list[str] = []
+
+    def full(*_: Any, **__: Any) -> None:
+        tries.append("once more")
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(attached.lora, "put", full)
+        shelf.set_default("one", PHI2, home)
+        assert [await said(server, QUESTIONS[0]) for _ in range(3)] == [before] * 3
+        assert len(tries) == 2  # with what is kept for follow-ups, and without
+    assert await said(server, QUESTIONS[0]) == before
+    server.worker.parts.adapters._try_again = 0.0
+    assert await said(server, QUESTIONS[0]) != before
 
 
 async def test_an_adapter_comes_although_who_asked_for_it_went(server: Running) -> None:
