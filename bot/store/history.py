@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import structlog
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 from sqlalchemy.sql.elements import ColumnElement
@@ -15,7 +16,11 @@ from bot.store.files import AttachmentFiles
 from bot.store.records import RememberedTurn, StoredDocument, StoredPicture
 from bot.store.tables import Answer, Attachment, Conversation, Feedback, Turn
 
+log = structlog.get_logger(__name__)
+
 UNTITLED = "New conversation"
+GONE = "(the file was deleted)"
+"""What a model reads of a text file that is not there any more."""
 
 ANSWERED = ("finished", "stopped")
 
@@ -146,7 +151,15 @@ class HistoryReads:
     def _documents(self, turns: Sequence[Turn]) -> dict[int, StoredDocument]:
         """The text files of these turns by their attachment's id."""
         rows = [row for turn in turns for row in turn.attachments if row.kind == "text"]
-        return {row.id: StoredDocument(row.name, self.files.path(row.sha256, row.mime).read_text("utf-8")) for row in rows}
+        return {row.id: StoredDocument(row.name, self._written_in(row)) for row in rows}
+
+    def _written_in(self, row: Attachment) -> str:
+        path = self.files.path(row.sha256, row.mime)
+        try:
+            return path.read_text("utf-8")
+        except FileNotFoundError:  # deleted by hand: one file less, not a conversation that fails for ever
+            log.warning("stored text file is gone", path=str(path))
+            return GONE
 
     def _remembered(self, turn: Turn, documents: Mapping[int, StoredDocument], *, with_answer: bool) -> RememberedTurn:
         pictures = [row for row in turn.attachments if row.kind == "picture"]

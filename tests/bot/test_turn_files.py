@@ -60,6 +60,16 @@ async def test_a_text_file_is_read_and_remembered(turns: Turns, store: Store, mo
     assert (await store.turns(HERE))[0].attachments[0].kind == "text"
 
 
+async def test_a_text_file_that_was_deleted_by_hand_does_not_end_its_conversation(
+    turns: Turns, store: Store, model: FakeModel
+) -> None:
+    await end_of(await turns.start(message("What is wrong?", file("f.py", b"def f(): pass"))))
+    (stored,) = store.files.root.rglob("*.txt")
+    stored.unlink()
+    assert await end_of(await turns.start(message("And now?"))) == Finished("ok")
+    assert "(the file was deleted)" in model.prompt()[1][1]
+
+
 async def test_text_picture_and_voice_go_together(turns: Turns, model: FakeModel) -> None:
     model.hear("and the colours?")
     files = (file("voice.ogg", VOICE), file("p.jpg", PHOTO), file("q.png", encoded(picture(), "PNG")))
