@@ -168,6 +168,13 @@ class Settings(BaseSettings):
             raise ValueError(f"should begin with one of {', '.join(f'{known}://' for known in DATABASE_DRIVERS)}")
         return url
 
+    @field_validator("model_api_key")
+    @classmethod
+    def _fit_for_a_header(cls, key: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"[!-~]*", key.get_secret_value()):
+            raise ValueError("should be of ASCII letters, digits and signs, without spaces: it is sent in a header")
+        return key
+
     @field_validator("web_password")
     @classmethod
     def _password_beyond_loopback(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:

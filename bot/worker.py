@@ -174,9 +174,10 @@ class ModelClient:
                     resend=True,
                 )
                 return [int(count) for count in answer["counts"]]
-            except (WorkerRefused, KeyError, TypeError, ValueError):
-                self._counts = False
-                log.info("the model server does not count tokens, they are estimated")
+            except (WorkerRefused, KeyError, TypeError, ValueError) as error:
+                if not isinstance(error, WorkerRefused) or error.reason == "not_found":
+                    self._counts = False
+                    log.info("the model server does not count tokens, they are estimated")
         return [estimate_tokens(text) for text in texts]
 
     async def adapters(self) -> Adapters:

@@ -7,6 +7,7 @@ import hmac
 import re
 import time
 import uuid
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.errors import ApiError, internal
 from model.metrics import Metrics
+from model.settings import is_loopback
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +81,8 @@ class Gate:
                 level("request", method=scope["method"], path=scope["path"], status=exchange.status, seconds=_since(started))
 
     async def _admit(self, scope: Scope, headers: Headers, receive: Receive, send: Send) -> None:
+        if not self._api_key and not _is_ours(headers.get("origin", "")):
+            raise ApiError(403, "Pages of other sites may not ask here without MODEL_API_KEY.", code="foreign_origin")
         if self._api_key and scope["path"] not in OPEN_ROUTES:
             scheme, _, key = headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not hmac.compare_digest(key.strip().encode(), self._api_key):
@@ -90,6 +94,12 @@ class Gate:
             raise ApiError(408, "The request took too long to arrive.", code="request_timeout") from error
         if body is not None:
             await self._app(scope, _replay(body, receive), send)
+
+
+def _is_ours(origin: str) -> bool:
+    """Whether a request is no browser's, or of a page on this machine. Any page that somebody opens can have their browser ask
+    here; it says so in `Origin`, which no script can change (https://fetch.spec.whatwg.org/#origin-header)."""
+    return not origin or is_loopback(urlsplit(origin).hostname or "")
 
 
 class _Exchange:

@@ -99,7 +99,9 @@ class WorkerSettings(BaseSettings):
 
     @field_validator("api_key")
     @classmethod
-    def _key_beyond_loopback(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+    def _fit_key(cls, key: SecretStr, info: ValidationInfo) -> SecretStr:
+        if not re.fullmatch(r"[!-~]*", key.get_secret_value()):
+            raise ValueError("should be of ASCII letters, digits and signs, without spaces: it is sent in a header")
         host = info.data.get("host")
         if host and not is_loopback(host) and not key.get_secret_value():
             raise ValueError(f"must be set because MODEL_HOST={host} can be reached by other machines")

@@ -82,6 +82,8 @@ class FakeModel:
         self.headers: list[dict[str, str]] = []
         self.recordings: list[bytes] = []
         self.tokenized: list[list[str]] = []
+        self.uncounted: Failure | None = None
+        """What who has tokens counted is told instead."""
         self._answers: deque[Answer | Failure] = deque()
         self._transcripts: deque[tuple[str, str] | Failure] = deque()
         self._socket = socket.create_server(("127.0.0.1", port))
@@ -152,8 +154,10 @@ class FakeModel:
         self.adapter = (await request.json())["name"]
         return {}
 
-    async def _tokenize(self, request: Request) -> dict[str, Any]:
+    async def _tokenize(self, request: Request) -> Any:
         """A word is a token."""
+        if self.uncounted is not None:
+            return self.uncounted.response()
         texts = (await request.json())["input"]
         self.tokenized.append(texts)
         return {"counts": [len(text.split()) for text in texts], "max_model_len": self.context_length}

@@ -58,6 +58,12 @@ def test_model_url_must_be_http() -> None:
     assert mistakes_in("MODEL_URL=localhost:8000") == ["MODEL_URL=localhost:8000: should begin with http:// or https://"]
 
 
+def test_a_key_that_no_header_can_carry_is_refused() -> None:
+    (mistake,) = mistakes_in("MODEL_API_KEY=jñāna\n")
+    assert mistake.startswith("MODEL_API_KEY")
+    assert "jñ" not in mistake
+
+
 def test_secrets_show_nowhere() -> None:
     Path(".env").write_text("DISCORD_TOKEN=hunter2\nWEB_PASSWORD=hunter2\nDATABASE_URL=postgresql+psycopg://u:hunter2@h/d")
     settings = load_settings()

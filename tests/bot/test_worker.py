@@ -14,7 +14,7 @@ from bot.errors import PromptTooLong, TurnError, WorkerBusy, WorkerError, Worker
 from bot.memory import PromptMessage
 from bot.store import StoredPicture
 from bot.worker import Details, ModelClient, ModelInfo, Piece, Position
-from tests.bot.fake_model import FakeModel
+from tests.bot.fake_model import Failure, FakeModel
 
 HELLO = [PromptMessage("user", "hello")]
 
@@ -82,6 +82,15 @@ async def test_the_model_is_asked_what_it_can_take(model: FakeModel, client: Mod
     assert await client.info() == ModelInfo("fake", 8192, 300)
     assert await client.count_tokens(["a b", "c"]) == [2, 1]
     assert len(model.tokenized) == 1
+
+
+async def test_a_text_that_the_server_will_not_count_is_estimated_and_later_ones_are_counted(
+    model: FakeModel, client: ModelClient
+) -> None:
+    model.uncounted = Failure(413, "request_too_large")
+    assert await client.count_tokens(["abcdef"]) == [2]
+    model.uncounted = None
+    assert await client.count_tokens(["abcdef"]) == [1]
 
 
 async def test_any_openai_compatible_server_will_do() -> None:

@@ -184,6 +184,22 @@ async def test_with_a_key_only_health_is_open() -> None:
         assert (await server.health())["status"] == "ready"
 
 
+async def test_without_a_key_pages_of_other_sites_are_refused(server: Running) -> None:
+    for origin, status in (("http://evil.example:8765", 403), ("null", 403), ("http://localhost:3000", 200), ("", 200)):
+        answer = await server.http.get("/v1/models", headers={"Origin": origin} if origin else {})
+        assert answer.status_code == status
+    async with running(MODEL_API_KEY=SecretStr("s3cret")) as kept:
+        allowed = {"Origin": "https://chat.example", "Authorization": "Bearer s3cret"}
+        assert (await kept.http.get("/v1/models", headers=allowed)).status_code == 200
+
+
+def test_a_key_that_no_header_can_carry_is_refused() -> None:
+    settings, problems = read_settings(MODEL_API_KEY="jñāna")
+    assert settings is None
+    assert problems[0].startswith("MODEL_API_KEY=")
+    assert "jñ" not in problems[0]
+
+
 async def test_metrics_count_what_happened(server: Running) -> None:
     whole = await server.ask()
     await server.openai.audio.transcriptions.create(model="m", file=("a.ogg", b"hello"))
