@@ -38,7 +38,7 @@ class WorkerSettings(BaseSettings):
     precision: Literal["auto", "fp32", "bf16", "int8", "nf4"] = Field(
         default="auto",
         validation_alias="MODEL_PRECISION",
-        description="auto, fp32, bf16, int8 (pocket on a CPU) or nf4 (phi2). auto takes what is fast and fits.",
+        description="auto, fp32, bf16, int8 (pocket on an x86 CPU with AVX2) or nf4 (phi2). auto takes what is fast and fits.",
     )
     cuda_graphs: bool = Field(
         default=False,
