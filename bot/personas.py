@@ -29,16 +29,15 @@ def load_personas(path: Path | None = None) -> Mapping[str, str]:
     mistakes = [
         f"PERSONAS={path}: {name!r} should be a name of at most {NAME_LENGTH} characters with a text of at most {PROMPT_LENGTH}"
         for name, prompt in found.items()
-        if not isinstance(name, str)
-        or not 0 < len(name) <= NAME_LENGTH
-        or not isinstance(prompt, str)
-        or len(prompt) > PROMPT_LENGTH
+        if not _is_persona(name, prompt)
     ]
-    if len(found) > MAX_PERSONAS:
-        mistakes.append(f"PERSONAS={path}: has {len(found)} personas, and people can choose among {MAX_PERSONAS} at most")
+    personas = {DEFAULT: "", **found}
+    if len(personas) > MAX_PERSONAS:
+        there = f"has {len(personas)} personas with `{DEFAULT}`"
+        mistakes.append(f"PERSONAS={path}: {there}, and people can choose among {MAX_PERSONAS} at most")
     if mistakes:
         raise SettingsError(mistakes)
-    return {DEFAULT: "", **found}
+    return personas
 
 
 def _is_persona(name: object, prompt: object) -> bool:

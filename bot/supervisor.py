@@ -50,7 +50,8 @@ HEALTH_EVERY = 1.0
 SILENT_START = 180.0
 """Seconds until a new process must answer /health: torch is imported from a cold, slow disk."""
 HANGS_AFTER = 60.0
-"""Seconds without an answer of /health until the process is killed. It answers from a thread of its own, also when busy."""
+"""Seconds without an answer of /health until the process is killed. Answers are computed on other threads, and what needs
+Python's lock for long is kept from them."""
 STOP_GRACE = 4.0
 """Seconds from SIGTERM to SIGKILL. Turns were drained before, so nothing is left to finish; a process with torch in it takes
 three seconds to end."""
