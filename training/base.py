@@ -105,7 +105,7 @@ def load_base(run: Align | Instruct, home: Path, device: torch.device, progress:
         how = nf4(device) if quantised else {"dtype": dtype, "device_map": {"": device}}
         text = AutoModelForCausalLM.from_pretrained(weights.language, local_files_only=True, **how)
         tower = load_tower(weights.tower, device, dtype)
-    projector = _projector(run, start, tower, text)
+    projector = _projector(run, start, tower, text).to(device)
     model = JnanaForConditionalGeneration.assemble(
         text, tower, projector, image_token_index=writer.image_token_id, vision_feature_layer=run.pictures.layer
     )

@@ -59,7 +59,7 @@ def fit_to_names(
     words, captioned = (_words(texts, tokenizer, embeddings) for texts in (names, list(captions.values())))
     rows = torch.tensor(list(captions))
     summary = SUMMARY if tower.config.summary else 0
-    weight, bias = (part.detach().float() for part in (tower.classifier.weight, tower.classifier.bias))
+    weight, bias = (part.detach().float().to(device) for part in (tower.classifier.weight, tower.classifier.bias))
     loud = float(words.square().mean().sqrt())
     optimizer = torch.optim.AdamW(projector.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, STEPS)

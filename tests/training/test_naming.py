@@ -85,6 +85,17 @@ def test_the_mean_says_the_caption_where_the_classifier_sees_nothing(cache: Feat
     assert all((likeness > 0) == (torch.arange(PICTURES) % 2 == 1))
 
 
+def test_what_learns_on_a_gpu_meets_the_tower_there(cache: FeatureCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meta device stands for one: a product of its tensors with the CPU's fails."""
+    monkeypatch.setattr(naming, "STEPS", 2)
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda number: 1.0)  # its numbers are nowhere
+    tower = AutoModel.from_config(tiny.lite_config())
+    captions = dict.fromkeys(range(PICTURES), "hound")
+    projector = Projector(16, HIDDEN).to("meta")
+    fit_to_names(projector, tower, torch.randn(300, HIDDEN, device="meta"), tokenizer(), cache, captions, 1, nothing)
+    assert projector.linear.weight.device.type == "meta"
+
+
 def test_a_tower_without_a_classifier_is_told(cache: FeatureCache) -> None:
     tower = CLIPVisionModel(tiny.clip_config())
     with pytest.raises(TrainingError, match="names needs a tower with a classifier"):
