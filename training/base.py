@@ -114,6 +114,7 @@ def load_base(run: Align | Instruct, home: Path, device: torch.device, progress:
         model.model.language_model.set_attn_implementation("eager")
     nn.Module.requires_grad_(model, False)
     _without_dropout(text)
+    _without_repacking(text)
     if run.gradient_checkpointing:
         text.activation_checkpointing_enable({"use_reentrant": False})
     model.generation_config.eos_token_id = list(writer.stop_token_ids)
@@ -222,6 +223,14 @@ def _without_dropout(text: PreTrainedModel) -> None:
             module.p = 0.0
         if hasattr(module, "attention_dropout"):
             setattr(module, "attention_dropout", 0.0)  # noqa: B010 - nn.Module's own types know tensors only
+
+
+def _without_repacking(text: PreTrainedModel) -> None:
+    """bitsandbytes (0.50.2) lays 4-bit weights out anew in eval mode, for a product that CPUs with bf16 units compute without
+    a gradient: after the first validation nothing would be learnt any more."""
+    for module in text.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            setattr(module, "support_avx512bf16_for_cpu", False)  # noqa: B010 - nn.Module's own types know tensors only
 
 
 def _projector(run: Align | Instruct, start: Adapter | None, tower: PreTrainedModel, text: PreTrainedModel) -> Projector:

@@ -50,3 +50,24 @@ def test_all_of_a_base_is_on_the_device_that_it_was_asked_for(tmp_path: Path) ->
     for run in (minds.align(projector_init="torch_default"), minds.align(start=start), minds.instruct(start=start)):
         base = load_base(run, tmp_path, torch.device("meta"), nothing)
         assert {weight.device.type for weight in base.model.parameters()} == {"meta"}
+
+
+def test_four_bits_learn_after_a_validation_what_they_learn_before(tmp_path: Path) -> None:
+    """Also on a CPU with bf16 units, where bitsandbytes has a product of its own for eval mode."""
+    lora = {"rank": 2, "alpha": 4, "targets": ["q_proj", "fc1"]}
+    run = minds.instruct(quantize="nf4", start=tmp_path / "start", lora=lora)
+    base = load_base(run, tmp_path, CPU, nothing)
+    records = minds.conversations(minds.pictures(tmp_path))
+    task = minds.task(run, base, FeatureCache(tmp_path / "cache", 49, clip_config().hidden_size), records, records[:1])
+    inputs = task.train.collate([0, 1]).inputs
+    gradients = []
+    for _ in range(2):
+        task.module.zero_grad()
+        task.module(**inputs).backward()
+        gradients.append([weight.grad.clone() for weight in task.module.parameters() if weight.requires_grad])
+        task.module.eval()
+        with torch.no_grad():
+            task.module(**inputs)
+        task.module.train()
+    assert all(torch.equal(before, after) for before, after in zip(*gradients, strict=True))
+    assert any(gradient.abs().sum() > 0 for gradient in gradients[0])
