@@ -183,7 +183,8 @@ class Loop:
         losses = []
         for number, batch in enumerate(micros):
             last = number == len(micros) - 1
-            with nullcontext() if last else self._accelerator.no_sync(self._module):
+            # What is sharded is summed over ranks each time: until the last, every rank would keep whole gradients.
+            with nullcontext() if last or self._run.fsdp else self._accelerator.no_sync(self._module):
                 loss = self._module(**self._on_device(batch.inputs))
                 self._accelerator.backward(loss * scale)
             losses.append(loss.detach())
