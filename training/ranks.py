@@ -117,16 +117,15 @@ def new_accelerator(run: RunConfig) -> Accelerator:
 
 
 def sharding(run: RunConfig) -> FullyShardedDataParallelPlugin:
-    """Layer by layer: wrapped as a whole, every GPU would hold all weights at once. Losses and gradients stay fp32."""
+    """Layer by layer: wrapped as a whole, every GPU would hold all weights at once. Gradients are summed in fp32; losses are
+    fp32 by themselves (training/losses.py), and layers hand each other what the next one computes in."""
     computed = torch.bfloat16 if run.precision == "bf16" else torch.float32
     return FullyShardedDataParallelPlugin(
         fsdp_version=2,
         reshard_after_forward=True,
         auto_wrap_policy="transformer_based_wrap",
         transformer_cls_names_to_wrap=["PhiDecoderLayer"],
-        mixed_precision_policy=MixedPrecisionPolicy(
-            param_dtype=computed, reduce_dtype=torch.float32, output_dtype=torch.float32
-        ),
+        mixed_precision_policy=MixedPrecisionPolicy(param_dtype=computed, reduce_dtype=torch.float32),
     )
 
 
