@@ -111,12 +111,15 @@ class MindExamples:
         inputs = {"input_ids": ids, "attention_mask": mask, "labels": labels}
         if prefix:
             inputs["prefix_ids"] = torch.tensor(chosen[0].ids[:prefix], dtype=torch.int64)
-        if self._mean_learnt is not None:  # so that the sum is about as large as that of all labels
+        together: float | None = None
+        if self._mean_learnt is not None:  # about as large as the number of labels, and the same of every batch
             inputs["weights"] = torch.tensor([self._mean_learnt / _learnt(example) for example in chosen])
+            together = self._mean_learnt * len(chosen)
         rows = [row for example in chosen for row in example.rows]
         if rows:
             inputs["vision_features"] = self._cache.read(rows)
-        return Batch(inputs, prefix + int(mask.sum()), int((labels[:, 1:] != IGNORE).sum()), len(chosen), len(rows))
+        tokens, learnt = prefix + int(mask.sum()), int((labels[:, 1:] != IGNORE).sum())
+        return Batch(inputs, tokens, learnt, len(chosen), len(rows), together)
 
     def _prefix(self, chosen: Sequence[Example]) -> int:
         """How many tokens all rows begin with, none of them a picture's; the token before a label stays in its row."""

@@ -141,9 +141,9 @@ class Loop:
         lr = learning_rate(self._run.optimizer, self._step, self.steps)
         for group in self._optimizer.param_groups:
             group["lr"] = lr * group["lr_scale"]
-        counts = [(batch.tokens, batch.answer_tokens, self._task.flops(batch)) for batch in micros]
-        tokens, answer_tokens, flops = self._sum(*map(sum, zip(*counts, strict=True)))
-        losses = self._backward(micros, answer_tokens)
+        counts = [(batch.tokens, batch.answer_tokens, batch.weight, self._task.flops(batch)) for batch in micros]
+        tokens, answer_tokens, weight, flops = self._sum(*map(sum, zip(*counts, strict=True)))
+        losses = self._backward(micros, weight)
         (loss,) = self._sum(float(losses.sum()))
         if not math.isfinite(loss):
             raise TrainingError(self._not_a_number(losses))
@@ -160,7 +160,7 @@ class Loop:
             Step(
                 step=self._step,
                 time=time.time(),
-                loss=loss / answer_tokens,
+                loss=loss / weight,
                 lr=lr,
                 grad_norm=norm,
                 examples=self._run.batch.size,
@@ -175,10 +175,11 @@ class Loop:
             )
         )
 
-    def _backward(self, micros: Sequence[Batch], answer_tokens: float) -> torch.Tensor:
-        """Gradients of the step's mean loss; the summed loss of every micro-batch of this rank."""
+    def _backward(self, micros: Sequence[Batch], weight: float) -> torch.Tensor:
+        """Gradients of the step's mean loss, over labels of `weight` together; the summed loss of every micro-batch of this
+        rank."""
         # DDP takes the mean over ranks: times their number it is the sum, as between micro-batches.
-        scale = self._accelerator.num_processes / answer_tokens
+        scale = self._accelerator.num_processes / weight
         set_seed(_mixed(self._run.seed, self._step, self._accelerator.process_index))
         losses = []
         for number, batch in enumerate(micros):
@@ -240,7 +241,7 @@ class Loop:
             loss = float(self._module(**self._on_device(batch.inputs)))
             if place < len(batches):
                 losses[bucket] += loss
-                learnt[bucket] += batch.answer_tokens
+                learnt[bucket] += batch.weight
         sums = self._sum(*losses, *learnt)
         losses, learnt = sums[: len(buckets)], sums[len(buckets) :]
         means = {name: loss / labels for name, loss, labels in zip(buckets, losses, learnt, strict=True) if labels}

@@ -36,7 +36,7 @@ class Step(Record):
     """Counted from 1."""
     time: float
     loss: float
-    """Mean over the labels of the step's batch, in nats."""
+    """Mean over the labels of the step's batch, in nats; with `weigh: examples` the mean of its examples' means."""
     lr: float
     grad_norm: float
     """Before clipping."""

@@ -28,6 +28,13 @@ class Batch:
     """That are learnt."""
     sequences: int
     pictures: int = 0
+    label_weights: float | None = None
+    """The sum of what every label weighs in the module's loss; None: each weighs one."""
+
+    @property
+    def weight(self) -> float:
+        """What the loss is divided by for a mean."""
+        return self.answer_tokens if self.label_weights is None else self.label_weights
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Task(Protocol):
 
     module: nn.Module
     """`module(**batch.inputs)` is the sum of the negative log-likelihoods of the batch's labels: 0-dim, fp32. Sums, so that
-    the mean over a step weighs every label alike, however they fall into micro-batches and ranks."""
+    the mean over a step weighs every label alike, or as the batch says, however they fall into micro-batches and ranks."""
     train: Examples
     validation: Examples
     order: Order

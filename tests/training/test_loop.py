@@ -7,6 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from training.config import Align
 from training.errors import TrainingError
 from training.loop import Loop, total_steps
 from training.ranks import new_accelerator
+from training.task import Batch
 
 ROOT = Path(__file__).parents[2]
 
@@ -88,6 +91,27 @@ def test_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
         results.append(weights(toy))
     for name, value in results[0].items():
         torch.testing.assert_close(value, results[1][name], rtol=1e-5, atol=1e-6)
+
+
+def test_an_example_counts_in_a_step_what_its_labels_weigh(tmp_path: Path) -> None:
+    """The same point with 2 and with 20 labels, which weigh 11 together both times: the same step."""
+
+    class Alike(Points):
+        def collate(self, examples: Sequence[int]) -> Batch:
+            batch = super().collate(examples)
+            weights = torch.full((len(examples),), 11.0)  # what a label weighs, times the labels
+            return replace(batch, inputs={**batch.inputs, "labels": weights}, label_weights=float(weights.sum()))
+
+    toy, heard = Toy(), Heard()
+    toy.module.head[1].p = 0.0
+    toy.train = Alike(2, 1)
+    toy.train.points[1], toy.train.classes[1] = toy.train.points[0], toy.train.classes[0]
+    toy.train.lengths = [2, 20]
+    still = run(steps=2, batch={"size": 1, "micro": 1}, optimizer={"lr": 1e-12})
+    loop(tmp_path, still, toy, heard)[0].train()
+    one, other = heard.steps
+    assert sorted([one.answer_tokens, other.answer_tokens - one.answer_tokens]) == [2, 20]
+    assert (one.loss, one.grad_norm) == pytest.approx((other.loss, other.grad_norm))
 
 
 def test_a_run_that_is_killed_again_and_again_ends_as_the_uninterrupted_one(tmp_path: Path) -> None:

@@ -181,6 +181,9 @@ def test_every_example_can_count_alike_however_long_its_answers_are(tmp_path: Pa
     numbers = range(len(task.train.lengths))
     alone = [task.train.collate([number]) for number in numbers]
     assert len({batch.answer_tokens for batch in alone}) > 1
+    for batch in alone:  # whatever its answers' length, an example's labels weigh the same together
+        labels, weights = batch.inputs["labels"] != IGNORE, batch.inputs["weights"]
+        assert batch.weight == alone[0].weight == pytest.approx(float((labels.sum(1) * weights).sum()))
     means = []
     for batch in alone:
         del batch.inputs["weights"]
@@ -188,6 +191,7 @@ def test_every_example_can_count_alike_however_long_its_answers_are(tmp_path: Pa
     together = task.train.collate(numbers)
     loss = float(task.module(**together.inputs).detach()) / together.answer_tokens
     assert loss == pytest.approx(sum(means) / len(means), rel=1e-4)
+    assert together.weight == pytest.approx(together.answer_tokens)
     assert "weights" not in task.validation.collate([0]).inputs  # what is told is a token's, as before
 
 
