@@ -270,9 +270,23 @@ class Architecture(Section):
     intermediate_size: Positive = 10240
     num_hidden_layers: Positive = 32
     num_attention_heads: Positive = 32
+    partial_rotary_factor: Annotated[float, Field(gt=0, le=1, validate_default=True)] = 0.4
+    """Part of a head's numbers that tell where a token stands (https://arxiv.org/abs/2104.09864)."""
     max_position_embeddings: Positive = 2048
     parameters: Positive | None = None
     """Asserted before anything is trained."""
+
+    @field_validator("partial_rotary_factor")
+    @classmethod
+    def _rotates_pairs(cls, value: float, given: ValidationInfo) -> float:
+        hidden, heads = given.data.get("hidden_size"), given.data.get("num_attention_heads")
+        if hidden is None or heads is None:
+            return value
+        size = hidden // heads
+        rotated = int(size * value)  # as transformers counts them
+        if rotated == 0 or rotated % 2:
+            raise ValueError(f"would rotate {rotated} of the {size} numbers of a head, and they are rotated in pairs")
+        return value
 
 
 class Shards(Section):

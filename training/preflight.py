@@ -17,7 +17,7 @@ from training.hardware import fastest_precision, memory_of_this_machine
 from training.loggers import missing_loggers
 from training.memory import memory, total
 from training.plan import ANEW, fitting, larger
-from training.resume import deciding, differing, may_change
+from training.resume import ROTARY, ROTARY_BEFORE, deciding, differing, may_change
 from training.runs import CONFIG, INFO, RunFolder
 
 COCO = "http://images.cocodataset.org/annotations/annotations_trainval2017.zip (pictures: .../zips/train2017.zip, val2017.zip)"
@@ -38,14 +38,22 @@ def agreed(run: RunConfig, folder: Path, processes: int) -> RunConfig:
     """
     if not (folder / INFO).exists():
         return run.settled(fastest_precision())
-    info = RunFolder.open(folder).info
+    there = RunFolder.open(folder)
+    info = there.info
     if info.stage != run.stage:
         raise TrainingError(f"{folder} is a run of the stage {info.stage}, not {run.stage}: name another folder.")
-    begun = load(STAGES[info.stage], folder / CONFIG)
+    begun = load(STAGES[info.stage], folder / CONFIG, _undecided(there))
     run = run.settled(begun.computes_in)
     if changed := "; ".join(differing(deciding(begun, info.hardware.devices), deciding(run, processes))):
         raise TrainingError(f"{folder} is a run with other settings ({changed}): take those, or name another folder.")
     return run
+
+
+def _undecided(run: RunFolder) -> list[str]:
+    """What a run from before there were such keys did."""
+    architecture = run.config().get("architecture")
+    old = isinstance(architecture, dict) and ROTARY.partition(".")[2] not in architecture
+    return [f"{ROTARY}={ROTARY_BEFORE}"] if old else []
 
 
 def require_ready(run: RunConfig, processes: int = 1, *, begun: bool = False) -> None:

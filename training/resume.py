@@ -25,6 +25,10 @@ def may_change(setting: str) -> bool:
 
 
 PROCESSES = "processes"
+ROTARY, ROTARY_BEFORE = "architecture.partial_rotary_factor", 0.5
+"""What stage 0 took before there was such a key: transformers' default."""
+BEFORE = {PROCESSES: 1, ROTARY: ROTARY_BEFORE}
+"""What was decided before it was written down."""
 
 
 def deciding(run: RunConfig, processes: int) -> str:
@@ -40,7 +44,6 @@ def deciding(run: RunConfig, processes: int) -> str:
 
 def differing(before: str, now: str) -> list[str]:
     """Keys that are not the same in two results of `deciding`, with what they were and are."""
-    # Before the number of processes was written down, there was one.
-    one, other = (flat({PROCESSES: 1, **json.loads(text)}) for text in (before, now))
+    one, other = ({**BEFORE, **flat(json.loads(text))} for text in (before, now))
     changed = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
     return [f"{key}: begun with {one.get(key)}, now {other.get(key)}" for key in changed]

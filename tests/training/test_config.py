@@ -28,6 +28,19 @@ def test_contradictions_are_told_together_with_what_else_is_wrong(tmp_path: Path
     ]
 
 
+def test_heads_that_cannot_be_rotated_in_pairs_are_told(tmp_path: Path) -> None:
+    for heads, found in ((320, "3 of the 8"), (1280, "0 of the 2")):
+        told = mistakes(tmp_path, Pretrain, PRETRAIN, f"architecture.num_attention_heads={heads}", "speed=1")
+        assert sorted(told) == [
+            f"architecture.partial_rotary_factor: would rotate {found} numbers of a head, and they are rotated in pairs "
+            "(it is 0.4)",
+            "speed: there is no such key",
+        ]
+    (tmp_path / "run.yaml").write_text(dump(Pretrain.model_validate(PRETRAIN)))
+    half = ("architecture.num_attention_heads=320", "architecture.partial_rotary_factor=0.5")
+    assert load(Pretrain, tmp_path / "run.yaml", half).architecture.partial_rotary_factor == 0.5
+
+
 def test_the_learning_rate_never_ends_above_where_it_begins(tmp_path: Path) -> None:
     told = mistakes(tmp_path, Align, ALIGN, "optimizer.min_lr=0.01", "speed=1")
     assert sorted(told) == ["optimizer.min_lr: must be at most lr (0.001) (it is 0.01)", "speed: there is no such key"]

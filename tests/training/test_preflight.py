@@ -18,7 +18,8 @@ from training.errors import Mistakes, TrainingError
 from training.hardware import find_gpu
 from training.memory import memory, total
 from training.plan import ANEW
-from training.preflight import require_ready
+from training.preflight import agreed, require_ready
+from training.resume import deciding, differing
 from training.runs import RunFolder
 
 
@@ -125,6 +126,22 @@ def test_a_run_with_other_settings_comes_before_the_model(preset: Path, tmp_path
     RunFolder.create(tmp_path / "other", config("pretrain"), info("pretrain")).close()
     with pytest.raises(TrainingError, match="is a run of the stage pretrain, not align"):
         train(preset, tmp_path / "other")
+
+
+def test_a_stage_0_from_before_the_share_that_rotates_was_a_setting_goes_on_with_what_it_had(tmp_path: Path) -> None:
+    """transformers' default; phi-2's is another one."""
+    half, other = ({**PRETRAIN, "precision": "fp32", "architecture": {"partial_rotary_factor": part}} for part in (0.5, 0.4))
+    RunFolder.create(tmp_path / "run", Pretrain.model_validate(half), info("pretrain")).close()
+    file = tmp_path / "run" / "config.yaml"
+    values = yaml.safe_load(file.read_text())
+    del values["architecture"]["partial_rotary_factor"]
+    file.write_text(yaml.safe_dump(values))
+    assert agreed(Pretrain.model_validate(half), tmp_path / "run", 1).precision == "fp32"
+    with pytest.raises(TrainingError, match=r"\(architecture.partial_rotary_factor: begun with 0.5, now 0.4\)"):
+        agreed(Pretrain.model_validate(other), tmp_path / "run", 1)
+    settings = json.loads(deciding(Pretrain.model_validate(half), 1))  # in a checkpoint
+    del settings["architecture"]["partial_rotary_factor"]
+    assert not differing(json.dumps(settings), deciding(Pretrain.model_validate(half), 1))
 
 
 def test_another_number_of_processes_comes_before_the_model(preset: Path, tmp_path: Path) -> None:

@@ -13,19 +13,19 @@ from transformers import AutoModelForCausalLM
 
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
 from tests.training.toy import Heard
-from training.config import Pretrain
+from training.config import Architecture, Pretrain
 from training.data.pack import pack
 from training.data.validate import validate
 from training.errors import TrainingError
 from training.loop import Loop
-from training.pretrain import PretrainTask
+from training.pretrain import PretrainTask, phi_config
 from training.ranks import new_accelerator
 from training.task import Facts
 
 TEXT = "It is a truth universally acknowledged, that a small model in possession of a good fortune must be in want of text.\n"
 TINY = {
     "vocab_size": VOCABULARY_ROWS, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "max_position_embeddings": 64,
+    "num_attention_heads": 4, "partial_rotary_factor": 0.25, "max_position_embeddings": 64,
 }  # fmt: skip
 CPU = torch.device("cpu")
 
@@ -83,6 +83,7 @@ def test_learning_begins_at_a_guess_and_goes_down(shards: Path, tmp_path: Path) 
     task.save(tmp_path / "artefact", Facts("tiny", (), {}))
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "artefact")
     assert torch.equal(loaded.lm_head.weight, task.module.model.lm_head.weight)
+    assert loaded.model.layers[0].self_attn.rotary_ndims == 2
 
 
 def test_checkpointed_activations_give_the_same_gradients(shards: Path) -> None:
@@ -107,6 +108,18 @@ def test_the_originals_initialisation_is_torchs(shards: Path) -> None:
     spread = {init: float(head.weight.detach().std()) for init, head in heads.items()}
     assert abs(spread["normal"] - 0.02) < 0.002
     assert abs(spread["torch_default"] - 1 / math.sqrt(3 * 32)) < 0.01  # uniform within 1/sqrt(hidden)
+
+
+def test_the_default_is_phi_2() -> None:
+    """https://huggingface.co/microsoft/phi-2/blob/main/config.json, but for its dropout and the tokenizer's ids."""
+    config = phi_config(Architecture())
+    published = {
+        "vocab_size": 51200, "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 2048, "layer_norm_eps": 1e-5,
+        "hidden_act": "gelu_new", "initializer_range": 0.02, "qk_layernorm": False, "tie_word_embeddings": False,
+    }  # fmt: skip
+    assert {name: getattr(config, name) for name in published} == published
+    assert config.rope_parameters == {"rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.4}
 
 
 def test_what_does_not_fit_is_told(shards: Path) -> None:
