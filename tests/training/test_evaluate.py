@@ -109,11 +109,31 @@ def test_the_loss_of_right_answers_stands_beside_that_without_the_picture(easy: 
 
 
 def test_baselines_are_fitted_on_training_answers_where_there_are_some(easy: Path, tmp_path: Path) -> None:
-    train = tmp_path / "train.json"
+    train = tmp_path / "without pictures" / "train.json"
+    train.parent.mkdir()
     train.write_text(easy.read_text().replace('"red"', '"green"'))
     evaluate(Request("easy-vqa", "tiny", tmp_path / "results", file=easy, train=train), Fake().load)
     assert measured(tmp_path / "results")["majority"] == 0.25
     assert f"most frequent of the answers of {train}" in (tmp_path / "results/results.md").read_text()
+
+
+def test_baselines_of_vqa_are_fitted_without_the_pictures_of_training(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8), "red").save(tmp_path / "000000000001.jpg")
+
+    def written(name: str, image: int, answer: str) -> tuple[Path, Path]:
+        asked = [{"question_id": image, "image_id": image, "question": "which colour?"}]
+        notes = [{"question_id": image, "answers": [{"answer": answer}] * 10}]
+        made = tmp_path / f"{name}-questions.json", tmp_path / f"{name}-annotations.json"
+        made[0].write_text(json.dumps({"data_subtype": f"{name}2014", "questions": asked}))
+        made[1].write_text(json.dumps({"annotations": notes}))
+        return made
+
+    (file, annotations), (train, train_annotations) = written("val", 1, "red"), written("train", 2, "green")
+    request = Request("vqa", "tiny", tmp_path / "results", file=file, annotations=annotations, train=train)
+    with pytest.raises(TrainingError, match=r"train-questions\.json are in a file of their own: give --train-annotations, too"):
+        evaluate(request, Fake().load)
+    evaluate(replace(request, train_annotations=train_annotations), Fake().load)
+    assert measured(tmp_path / "results") == {"mind": 1.0, "blind": 0.0, "question only": 0.0, "majority": 0.0}
 
 
 def test_a_mind_that_is_another_one_withoutpicture_ofs_is_blindfolded_with_grey(easy: Path, tmp_path: Path) -> None:
@@ -205,7 +225,7 @@ def test_chat_says_whether_an_adapter_changes_it(tmp_path: Path) -> None:
     ("arguments", "said"),
     [
         (["vqa"], "vqa needs the file with its questions: give --file."),
-        (["vqa", "--file", "easy.json"], "give --annotations, too."),
+        (["vqa", "--file", "easy.json"], "easy.json are in a file of their own: give --annotations, too."),
         (["photos", "--adapter", "nowhere"], "There is no adapter 'nowhere' for pocket"),
         (["photos", "--model", "none"], "There is no preset 'none'"),
     ],

@@ -73,6 +73,8 @@ def test_vqa(tmp_path: Path) -> None:
     assert (one.id, one.kind, one.answers) == ("262148000", "other", ("down",) * 9 + ("up",))
     assert one.pictures == (images / "COCO_val2014_000000262148.jpg",)
     assert two.pictures == (images / "000000000042.jpg",)  # COCO 2017's name
+    unseen = questions.vqa(file, annotations, None, None, pictured=False)
+    assert [(question.text, question.answers) for question in unseen] == [(one.text, one.answers), (two.text, two.answers)]
     with pytest.raises(Mistakes, match="has no answers to question 42001"):
         questions.vqa(file, written(tmp_path / "less.json", {"annotations": notes[:1]}), images, None)
     with pytest.raises(TrainingError, match="are not VQA's questions and annotations"):

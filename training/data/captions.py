@@ -59,13 +59,14 @@ def read_captions(files: Files) -> Iterator[Captioned | BadRecord]:
     yield from islice(parsed(files.file, values, partial(_captioned, pictures_folder(files))), files.skip, files.end)
 
 
-def load_captions(files: Sequence[Files], *, skip_bad: bool) -> list[Captioned]:
+def load_captions(files: Sequence[Files], *, skip_bad: bool, pictured: bool = True) -> list[Captioned]:
     """Every record of `files` as often as its `times` says. Bad ones, and those whose picture is missing, stop it or are
-    left out with a line in the log. Whether pictures can be decoded shows when they are looked at.
+    left out with a line in the log. Whether pictures can be decoded shows when they are looked at. Not
+    `pictured`: they need not be there.
 
     Raises TrainingError: bad records and not `skip_bad`; no good ones; a file that cannot be read.
     """
-    return load(files, read_captions, skip_bad=skip_bad)
+    return load(files, read_captions, skip_bad=skip_bad, pictured=pictured)
 
 
 def _captioned(folder: Path, origin: Origin, value: object) -> Captioned:

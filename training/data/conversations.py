@@ -54,13 +54,14 @@ def read_conversations(files: Files) -> Iterator[Conversation | BadRecord]:
     yield from islice(parsed(files.file, values, partial(_conversation, pictures_folder(files))), files.skip, files.end)
 
 
-def load_conversations(files: Sequence[Files], *, skip_bad: bool) -> list[Conversation]:
+def load_conversations(files: Sequence[Files], *, skip_bad: bool, pictured: bool = True) -> list[Conversation]:
     """Every record of `files` as often as its `times` says. Bad ones, and those with a picture that is missing, stop it or are
-    left out with a line in the log. Whether pictures can be decoded shows when they are looked at.
+    left out with a line in the log. Whether pictures can be decoded shows when they are looked at. Not
+    `pictured`: they need not be there.
 
     Raises TrainingError: bad records and not `skip_bad`; no good ones; a file that cannot be read.
     """
-    return load(files, read_conversations, skip_bad=skip_bad)
+    return load(files, read_conversations, skip_bad=skip_bad, pictured=pictured)
 
 
 def as_conversation(captioned: Captioned, question: str, caption: str) -> Conversation:

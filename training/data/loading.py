@@ -22,7 +22,9 @@ R = TypeVar("R", Captioned, Conversation)
 log = structlog.get_logger(__name__)
 
 
-def load(files: Sequence[Files], read: Callable[[Files], Iterator[R | BadRecord]], *, skip_bad: bool) -> list[R]:
+def load(
+    files: Sequence[Files], read: Callable[[Files], Iterator[R | BadRecord]], *, skip_bad: bool, pictured: bool = True
+) -> list[R]:
     """What `load_captions` and `load_conversations` share; see there."""
     records: list[R] = []
     bad: list[BadRecord] = []
@@ -31,7 +33,7 @@ def load(files: Sequence[Files], read: Callable[[Files], Iterator[R | BadRecord]
         for record in read(source):
             if isinstance(record, BadRecord):
                 bad.append(record)
-            elif reason := _missing(pictures_of(record)):
+            elif pictured and (reason := _missing(pictures_of(record))):
                 bad.append(BadRecord(record.origin, reason))
             else:
                 usable.append(record)

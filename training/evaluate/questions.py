@@ -1,4 +1,5 @@
-"""What an evaluation asks, read from the files in which test sets are published. Pictures that are missing are told at once."""
+"""What an evaluation asks, read from the files in which test sets are published. Pictures that are missing are told at once,
+unless nobody is to look at them (`pictured`): baselines read questions and answers."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class Question:
     """Questions of a kind are also counted apart."""
 
 
-def pope(file: Path, images: Path | None, first: int | None) -> list[Question]:
+def pope(file: Path, images: Path | None, first: int | None, *, pictured: bool = True) -> list[Question]:
     """POPE (https://github.com/AoiDragon/POPE): JSON lines with question_id, image, text, label (yes or no)."""
     folder = images or file.parent
 
@@ -44,10 +45,10 @@ def pope(file: Path, images: Path | None, first: int | None) -> list[Question]:
         # The published files of one picture set count from 1 each, so that they can be put together; the id says which.
         return [Question(f"{row['question_id']}:{row['image']}", (folder / row["image"],), row["text"], (row["label"],))]
 
-    return _each(file, _rows(file), make, first)
+    return _each(file, _rows(file), make, first, pictured)
 
 
-def gqa(file: Path, images: Path | None, first: int | None) -> list[Question]:
+def gqa(file: Path, images: Path | None, first: int | None, *, pictured: bool = True) -> list[Question]:
     """GQA (https://cs.stanford.edu/people/dorarad/gqa): {id: {question, imageId, answer, types}}; only balanced questions."""
     folder = images or file.parent
     rows = _json(file)
@@ -61,10 +62,10 @@ def gqa(file: Path, images: Path | None, first: int | None) -> list[Question]:
         kind = row.get("types", {}).get("structural", "")
         return [Question(number, (folder / f"{row['imageId']}.jpg",), row["question"], (row["answer"],), kind)]
 
-    return _each(file, rows.items(), make, first)
+    return _each(file, rows.items(), make, first, pictured)
 
 
-def vqa(file: Path, annotations: Path, images: Path | None, first: int | None) -> list[Question]:
+def vqa(file: Path, annotations: Path, images: Path | None, first: int | None, *, pictured: bool = True) -> list[Question]:
     """VQA v2 (https://visualqa.org/vqa_v2_format): a file of questions and one of annotations, ten answers each."""
     folder = images or file.parent
     asked, answered = _json(file), _json(annotations)
@@ -81,21 +82,22 @@ def vqa(file: Path, annotations: Path, images: Path | None, first: int | None) -
             raise ValueError(f"{annotations} has no answers to question {row['question_id']}")
         answers = tuple(str(answer["answer"]) for answer in annotation["answers"])
         picture = folder / f"COCO_{subset}_{row['image_id']:012d}.jpg"
-        if not picture.exists():  # the pictures of COCO 2017 are the same ones, with shorter names
+        if pictured and not picture.exists():  # the pictures of COCO 2017 are the same ones, with shorter names
             picture = folder / f"{row['image_id']:012d}.jpg"
         return [Question(str(row["question_id"]), (picture,), row["question"], answers, annotation.get("answer_type", ""))]
 
-    return _each(file, rows, make, first)
+    return _each(file, rows, make, first, pictured)
 
 
-def llava(file: Path, images: Path | None, first: int | None) -> list[Question]:
+def llava(file: Path, images: Path | None, first: int | None, *, pictured: bool = True) -> list[Question]:
     """LLaVA's records, as training reads them: each pair of a question and its answer is a question of its own.
 
     Kinds are easy-VQA's: yes or no, shape, colour.
     """
     found: list[Question] = []
     # Each record holds a question at least, so `first` records hold enough.
-    for record in load_conversations([Files(format="llava", file=file, images=images, first=first)], skip_bad=False):
+    source = Files(format="llava", file=file, images=images, first=first)
+    for record in load_conversations([source], skip_bad=False, pictured=pictured):
         said = [one for one in record.messages if one.role != "system"]
         for at, (asked, answered) in enumerate(zip(said[::2], said[1::2], strict=True)):
             kind = _easy_vqa_kind(answered.text.lower())
@@ -103,7 +105,7 @@ def llava(file: Path, images: Path | None, first: int | None) -> list[Question]:
     return found[:first]
 
 
-def captions(file: Path, images: Path | None, first: int | None) -> list[Question]:
+def captions(file: Path, images: Path | None, first: int | None, *, pictured: bool = True) -> list[Question]:
     """Captions, as training reads them: COCO's annotations (.json), or .jsonl, .csv, .tsv with `image` and `caption`.
 
     A picture with several captions is asked about once.
@@ -112,7 +114,7 @@ def captions(file: Path, images: Path | None, first: int | None) -> list[Questio
     # A picture's captions may stand in several rows of a table, anywhere in it.
     source = Files(format="coco" if coco else "captions", file=file, images=images, first=first if coco else None)
     together: dict[Path, list[str]] = {}
-    for record in load_captions([source], skip_bad=False):
+    for record in load_captions([source], skip_bad=False, pictured=pictured):
         together.setdefault(record.image, []).extend(record.captions)
     return [Question(str(image), (image,), "", tuple(texts)) for image, texts in together.items()][:first]
 
@@ -121,7 +123,9 @@ def _easy_vqa_kind(answer: str) -> str:
     return "yes or no" if answer in YES_NO else "shape" if answer in SHAPES else "colour"
 
 
-def _each(file: Path, rows: Iterable[Any], make: Callable[[Any], list[Question]], first: int | None) -> list[Question]:
+def _each(
+    file: Path, rows: Iterable[Any], make: Callable[[Any], list[Question]], first: int | None, pictured: bool
+) -> list[Question]:
     """The questions of the rows, up to `first`. Raises Mistakes: every row that is bad or whose picture is missing."""
     questions: list[Question] = []
     mistakes: list[str] = []
@@ -137,7 +141,7 @@ def _each(file: Path, rows: Iterable[Any], make: Callable[[Any], list[Question]]
             reason = str(error) if isinstance(error, ValueError) else ""
             mistakes.append(f"record {number}: {reason or 'is not of the published form'}")
             continue
-        lost = [picture for question in made for picture in question.pictures if not picture.is_file()]
+        lost = [picture for question in made for picture in question.pictures if pictured and not picture.is_file()]
         mistakes += [f"record {number}: there is no picture {picture}" for picture in dict.fromkeys(lost)]
         questions += made
     if mistakes:

@@ -89,17 +89,29 @@ def evaluate(request: Request, load: Load) -> str:
 def _read(request: Request, task: Task) -> Asked:
     if request.file is None and request.task != "photos":
         raise TrainingError(f"{request.task} needs the file with its questions: give --file.")
+    if task.annotated:
+        _require_annotations(request)
     closed = task.closed if request.choose is None else request.choose
     file = request.file or Path()
     # The choices are those of the whole file, so that the first questions are answered as they would be among all.
-    whole = task.read(file, request.annotations, request.images, None if closed else request.first)
-    known = task.read(request.train, request.train_annotations, request.images, None) if request.train else whole
+    whole = task.read(file, request.annotations, request.images, None if closed else request.first, True)
+    known = task.read(request.train, request.train_annotations, request.images, None, False) if request.train else whole
     if clashing := len(whole) - len({question.id for question in whole}):
         raise TrainingError(f"{file} has {clashing:,} questions with the id of another one.")
     choices = sorted({answer for question in [*whole, *known] for answer in question.answers}) if closed else []
     if len(choices) > MOST_CHOICES:
         raise TrainingError(f"{file} has {len(choices):,} different answers, too many to weigh each: give --write.")
     return Asked(whole[: request.first], known, choices, task.prompt if request.prompt is None else request.prompt)
+
+
+def _require_annotations(request: Request) -> None:
+    given = (
+        ("--annotations", request.file, request.annotations),
+        ("--train-annotations", request.train, request.train_annotations),
+    )
+    for option, file, answers in given:
+        if file and answers is None:
+            raise TrainingError(f"The answers to {file} are in a file of their own: give {option}, too.")
 
 
 def _about(request: Request) -> dict[str, str]:

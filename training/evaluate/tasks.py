@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-from training.errors import TrainingError
 from training.evaluate import captions, measures, questions
 from training.evaluate.measures import Measures, Score, by_kind
 from training.evaluate.normalise import exact, vqa_accuracy
@@ -27,8 +26,8 @@ ONE_WORD, ONE_SENTENCE = 16, 64
 class Task:
     """How one kind of test set is used."""
 
-    read: Callable[[Path, Path | None, Path | None, int | None], list[Question]]
-    """Questions of (file, annotations, images, how many at most)."""
+    read: Callable[[Path, Path | None, Path | None, int | None, bool], list[Question]]
+    """Questions of (file, annotations, images, how many at most, whether their pictures must be there)."""
     right: Score
     counted: str
     """What `right` counts, for the results."""
@@ -37,6 +36,8 @@ class Task:
     """What is asked of every picture, or stands behind every question of the file."""
     closed: bool = False
     """The likeliest of all answers of the file is taken, instead of what the mind writes."""
+    annotated: bool = False
+    """Its answers are in a file of their own."""
     shuffle: bool = False
     """Every question is the same: answers given to another picture are a baseline, and there is no question-only answer."""
     loss: bool = True
@@ -49,16 +50,17 @@ class Task:
         return self.special(questions, answers) if self.special else by_kind(questions, answers, self.right)
 
 
-def _file_only(
-    read: Callable[[Path, Path | None, int | None], list[Question]],
-) -> Callable[[Path, Path | None, Path | None, int | None], list[Question]]:
-    return lambda file, annotations, images, first: read(file, images, first)
+class _Read(Protocol):
+    def __call__(self, file: Path, images: Path | None, first: int | None, *, pictured: bool) -> list[Question]: ...
 
 
-def _vqa(file: Path, annotations: Path | None, images: Path | None, first: int | None) -> list[Question]:
-    if annotations is None:
-        raise TrainingError("VQA has its answers in a file of their own: give --annotations, too.")
-    return questions.vqa(file, annotations, images, first)
+def _file_only(read: _Read) -> Callable[[Path, Path | None, Path | None, int | None, bool], list[Question]]:
+    return lambda file, annotations, images, first, pictured: read(file, images, first, pictured=pictured)
+
+
+def _vqa(file: Path, annotations: Path | None, images: Path | None, first: int | None, pictured: bool) -> list[Question]:
+    assert annotations is not None  # noqa: S101 - training/evaluate/run.py asks for them
+    return questions.vqa(file, annotations, images, first, pictured=pictured)
 
 
 TASKS: dict[Name, Task] = {
@@ -73,6 +75,7 @@ TASKS: dict[Name, Task] = {
     ),
     "vqa": Task(
         read=_vqa,
+        annotated=True,
         right=vqa_accuracy,
         counted="VQA accuracy: min(people who say so / 3, 1), as https://visualqa.org/evaluation",
         max_tokens=ONE_WORD,
@@ -101,7 +104,7 @@ TASKS: dict[Name, Task] = {
         closed=True,
     ),
     "photos": Task(
-        read=lambda file, annotations, images, first: photos(first),
+        read=lambda file, annotations, images, first, pictured: photos(first),
         right=lambda answer, words: float(names(answer, words)),
         counted="answers with one of the photo's words, singular or plural",
         loss=False,
