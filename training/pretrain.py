@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, PhiConfig, PhiForCausalLM
 
+from model.adapters import disk
 from model.files import appearing, write_manifest
 from training.config import Architecture, Pretrain
 from training.data.shards import TokenShards, checked_shards
@@ -104,10 +105,13 @@ class PretrainTask:
             yield Written(None, asked, wanted, said)
 
     def save(self, folder: Path, facts: Facts, weights: Mapping[str, torch.Tensor] | None = None) -> None:
-        """A folder that transformers loads: weights, configuration and tokenizer. Stages 1 and 2 take it as `language`."""
+        """A folder that transformers loads: weights, configuration and tokenizer. Stages 1 and 2 take it as `language`.
+
+        Raises WeightsError when the disk is full.
+        """
         tokenizer = AutoTokenizer.from_pretrained(self._run.data.tokenizer, local_files_only=True)
         self._model.config.bos_token_id, self._model.config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
-        with appearing(folder) as target:
+        with disk(folder), appearing(folder) as target:
             named = {name.removeprefix("model."): value for name, value in (weights or {}).items()}  # of NextTokenLoss
             self._model.save_pretrained(target, state_dict=named or None)
             tokenizer.save_pretrained(target)

@@ -15,8 +15,10 @@ from PIL import Image
 
 from model.vision import Preprocessing
 from tests.model.tiny import clip_config, llama_config, model
+from tests.training.full_disk import files_of_at_most
 from training.data import features
 from training.data.features import FeatureCache
+from training.errors import TrainingError
 
 
 class Tower:
@@ -50,6 +52,16 @@ def filled(kept: FeatureCache, pictures: Sequence[Path], tower: Tower) -> dict[P
     """Rows of pictures, none of which is damaged."""
     assert kept.fill(pictures, tower.look) == {}
     return {path: kept.row(path) for path in pictures}
+
+
+def test_a_full_disk_is_a_sentence_and_what_was_looked_at_stays(tmp_path: Path, pictures: list[Path]) -> None:
+    tower, kept = Tower(), cache(tmp_path / "cache")
+    filled(kept, pictures[:1], tower)
+    with files_of_at_most(3000), pytest.raises(TrainingError, match=r"cache cannot be written: File too large\.$"):
+        cache(tmp_path / "cache").fill(pictures, tower.look)  # of 2,352 bytes each
+    tower.seen = 0
+    filled(cache(tmp_path / "cache"), pictures, tower)
+    assert tower.seen == 2
 
 
 def test_cached_features_are_the_fresh_ones(tmp_path: Path, pictures: list[Path]) -> None:

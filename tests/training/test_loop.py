@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.full_disk import files_of_at_most
 from tests.training.toy import Heard, Points, Toy, run
 from training import checkpoint
 from training.config import Align
@@ -236,19 +236,12 @@ def test_being_asked_to_end_leaves_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_a_sentence_and_the_last_checkpoint_stays(tmp_path: Path) -> None:
-    """A real limit on the size of files, which safetensors reports with an error of its own."""
+    """Which safetensors reports with an error of its own."""
     loop(tmp_path, run(steps=2))[0].train()
     again, _ = loop(tmp_path, run(steps=4))
     again.resume()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
-    try:
-        with pytest.raises(TrainingError, match=r"disk with .* is full"):
-            again.train()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, ignored)
+    with files_of_at_most(100), pytest.raises(TrainingError, match=r"disk with .* is full"):
+        again.train()
     assert checkpoint.steps(tmp_path) == [2]
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["step-00000002"]
 

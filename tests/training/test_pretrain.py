@@ -11,7 +11,10 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from model.files import check_manifest
+from model.weights import WeightsError
 from tests.model.test_prompt import VOCABULARY_ROWS, tokenizer
+from tests.training.full_disk import files_of_at_most
 from tests.training.toy import Heard
 from training.config import Architecture, Pretrain
 from training.data.pack import pack
@@ -84,6 +87,14 @@ def test_learning_begins_at_a_guess_and_goes_down(shards: Path, tmp_path: Path) 
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "artefact")
     assert torch.equal(loaded.lm_head.weight, task.module.model.lm_head.weight)
     assert loaded.model.layers[0].self_attn.rotary_ndims == 2
+
+
+def test_a_full_disk_is_a_sentence_and_the_artefact_from_before_stays(shards: Path, tmp_path: Path) -> None:
+    task, folder = PretrainTask(run(shards), CPU), tmp_path / "artefact"
+    task.save(folder, Facts("tiny", (), {}))
+    with files_of_at_most(1000), pytest.raises(WeightsError, match=r"artefact cannot be written .*File too large"):
+        task.save(folder, Facts("tiny", (), {}))
+    assert check_manifest(folder, None, lambda count: None) is None
 
 
 def test_checkpointed_activations_give_the_same_gradients(shards: Path) -> None:

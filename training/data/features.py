@@ -30,6 +30,7 @@ from model.inputs import decode_picture
 from training.data.loading import picture_size
 from training.data.pictures import FEATURES, read_features
 from training.data.reading import Unfit, shown
+from training.runs import disk_explained
 
 PICTURES_AT_ONCE = 16
 """That the tower looks at together: a GPU is busy with it, and decoded pictures stay a few megabytes."""
@@ -70,21 +71,14 @@ class FeatureCache:
         self._mapping = threading.Lock()
 
     def fill(self, pictures: Sequence[Path], look: Look, progress: Progress = lambda done, total: None) -> dict[Path, str]:
-        """Look at those of `pictures` that are new; each has a `row` then. Returns what is wrong with those that have none."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with locked(self._folder / ".lock"):
-            self._read_index()
-            self._forget_lost_rows()
-            new = [path for path in dict.fromkeys(pictures) if not self._is_known(path)]
-            unfit: dict[Path, str] = {}
-            total, done = len(new), 0
-            with (self._folder / "features.bin").open("ab") as features, (self._folder / "index.jsonl").open("a") as index:
-                features.truncate(self._rows * self._row_bytes)  # a row without its line was cut off by a kill
-                for part in _loaded(new, self._shape):
-                    unfit |= {path: found.reason for path, found in part.items() if isinstance(found, Unfit)}
-                    self._add([found for found in part.values() if isinstance(found, _Loaded)], look, features, index)
-                    done += len(part)
-                    progress(done, total)
+        """Look at those of `pictures` that are new; each has a `row` then. Returns what is wrong with those that have none.
+
+        Raises TrainingError when the disk takes no more; what was looked at before stays.
+        """
+        with disk_explained(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with locked(self._folder / ".lock"):
+                unfit = self._fill(pictures, look, progress)
         self._map = None
         return unfit
 
@@ -108,6 +102,21 @@ class FeatureCache:
                 file = self._folder / "features.bin"
                 self._map = np.memmap(file, np.float16, "r", shape=(self._rows, *self._shape))
         return torch.from_numpy(self._map[list(rows)].astype(np.float32))
+
+    def _fill(self, pictures: Sequence[Path], look: Look, progress: Progress) -> dict[Path, str]:
+        self._read_index()
+        self._forget_lost_rows()
+        new = [path for path in dict.fromkeys(pictures) if not self._is_known(path)]
+        unfit: dict[Path, str] = {}
+        total, done = len(new), 0
+        with (self._folder / "features.bin").open("ab") as features, (self._folder / "index.jsonl").open("a") as index:
+            features.truncate(self._rows * self._row_bytes)  # a row without its line was cut off by a kill
+            for part in _loaded(new, self._shape):
+                unfit |= {path: found.reason for path, found in part.items() if isinstance(found, Unfit)}
+                self._add([found for found in part.values() if isinstance(found, _Loaded)], look, features, index)
+                done += len(part)
+                progress(done, total)
+        return unfit
 
     def _is_known(self, path: Path) -> bool:
         known = self._paths.get(str(path))
