@@ -120,7 +120,7 @@ def prepare(
             pictures = [path for part in records for record in part for path in pictures_of(record)]
             unfit = cache.fill(pictures, base.look, partial(bars, "Looking at pictures"))
             digests = {path: cache.digest(path) for path in pictures if path not in unfit}
-            data = fingerprint([*sets[0], *sets[1]], unfit, digests)
+            data = "+".join(fingerprint(files, unfit, digests) for files in sets)  # a record may not change sides
             return cache, without_unfit(records, unfit, skip_bad=skip_bad), data
 
         # Records before the model: a bad one is told in seconds.

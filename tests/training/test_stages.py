@@ -260,6 +260,19 @@ def test_a_picture_replaced_by_another_of_as_many_bytes_is_other_data(
     assert fingerprint_with("red", 3) == red
 
 
+def test_records_that_go_from_training_to_validation_are_other_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files and their order are the same."""
+    monkeypatch.setattr("training.stages.load_base", lambda *run: minds.base())
+    monkeypatch.setattr(Base, "cache", lambda base, folder: cache(tmp_path))
+    paths = minds.pictures(tmp_path)
+    files = [minds.source("align", tmp_path / f"{name}.jsonl", paths) for name in ("one", "two", "three")]
+    found = set()
+    for border in (1, 2):
+        run = minds.align(data={"train": files[:border], "validation": files[border:]})
+        found.add(prepare(run, new_accelerator(run), skip_bad=False)[0].fingerprint)
+    assert len(found) == 2
+
+
 def test_conversations_without_pictures_alone_are_told(tmp_path: Path) -> None:
     records = minds.conversations([])
     run = minds.instruct(text_only="base")
