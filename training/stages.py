@@ -17,6 +17,7 @@ import structlog
 import torch
 from accelerate import Accelerator
 
+from model.adapters import RESERVED
 from model.files import sha256
 from model.machine import available_cores
 from model.progress import progress
@@ -200,6 +201,7 @@ def _train(
 def _facts(folder: Path, stage: str, data: Sequence[DataFile], listener: _Listener) -> Facts:
     sources = tuple((one.file, one.licence) for one in data if one.use == "train")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip("-._")[:64] or stage
+    name = f"{name}-{stage}" if name in RESERVED else name
     return Facts(name, sources, {} if listener.loss is None else {"validation loss": listener.loss})
 
 
