@@ -178,16 +178,16 @@ def _train(
     with contextlib.ExitStack() as stack:
         listener = _Listener()
         loop = Loop(configuration, task, folder / CHECKPOINTS, accelerator, listener, hardware.peak_flops)
+        done = loop.resume()  # a run that is refused stays as it is
         if lock is not None:
             info = _info(folder, configuration, task, data, preset, loop.steps, hardware)
             listener.run = stack.enter_context(_open_run(folder, configuration, info, lock))
         accelerator.wait_for_everyone()
-        done = loop.resume()
         if listener.run is not None:
             lost = listener.run.rewind(done)
             loggers = open_loggers(configuration.loggers, folder, listener.run.info, done)
             title = f"{configuration.stage} {preset}"
-            losses = [metric.loss for metric in listener.run.metrics() if isinstance(metric, Step)]
+            losses = listener.recall(listener.run)
             shown = Progress(title, loop.steps, hardware, loggers, done=done, losses=losses)
             listener.progress = stack.enter_context(shown)
             listener(Start(step=done, time=time.time(), resumed_from=done or None, lost_seconds=lost))
@@ -212,6 +212,16 @@ class _Listener:
     progress: Progress | None = None
     loss: float | None = None
     """Of the newest validation."""
+
+    def recall(self, run: RunFolder) -> list[float]:
+        """What was told before the run went on; the losses of its steps."""
+        losses = []
+        for metric in run.metrics():
+            if isinstance(metric, Step):
+                losses.append(metric.loss)
+            elif isinstance(metric, Validation):
+                self.loss = metric.loss
+        return losses
 
     def __call__(self, metric: AnyMetric) -> None:
         if isinstance(metric, Validation):
