@@ -27,6 +27,7 @@ from training.cli import app
 from training.errors import TrainingError
 from training.evaluate import chat
 from training.evaluate.answerer import MindAnswerer, log_likelihoods, picture_of
+from training.evaluate.kept import Kept
 from training.evaluate.run import Request, evaluate
 
 
@@ -164,6 +165,14 @@ def test_more_questions_can_follow(easy: Path, tmp_path: Path) -> None:
     fake = Fake()
     evaluate(replace(request, first=3), fake.load)
     assert [pictures for pictures, _ in fake.asked] == [("1.png",), ("2.png",)]
+
+
+def test_an_answer_with_a_line_end_of_other_worlds_is_kept_as_one(tmp_path: Path) -> None:
+    answer = "one\u2028two\u0085three\x0cfour"
+    for expected in (None, answer):
+        with Kept(tmp_path, {"task": "vqa"}) as kept:
+            assert kept.get("mind", "1") == expected
+            kept.add("mind", "1", answer)
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,8 @@ def test_pope(tmp_path: Path) -> None:
     assert (one.text, one.answers, one.pictures) == (row["text"], ("yes",), (images / str(row["image"]),))
     assert two.answers == ("no",)
     assert questions.pope(file, images, 1) == [one]
+    file.write_text("\r\n".join(json.dumps({**row, "text": "A\u2028bed?"}, ensure_ascii=False) for _ in range(2)))
+    assert [question.text for question in questions.pope(file, images, None)] == ["A\u2028bed?"] * 2
 
 
 def test_gqa(tmp_path: Path) -> None:

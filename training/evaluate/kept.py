@@ -26,7 +26,8 @@ class Kept:
             folder.mkdir(parents=True, exist_ok=True)
             path.touch()
             cut_tail(path)
-            lines = path.read_text("utf-8").splitlines()
+            # People's words may hold other characters that count as line ends elsewhere (U+2028).
+            lines = [line for line in path.read_text("utf-8").split("\n") if line]
             self._stream = path.open("a", encoding="utf-8")
         self._folder = folder
         try:

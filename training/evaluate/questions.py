@@ -163,7 +163,7 @@ def _rows(file: Path) -> list[Any]:
 
 
 def _lines(file: Path, text: str) -> Iterator[Any]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 yield json.loads(line)
