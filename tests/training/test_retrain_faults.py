@@ -21,7 +21,7 @@ from bot.settings import Settings
 from model.files import sha256
 from tests.model import tiny_home
 from tests.processes import ROOT
-from tests.training.test_retrain import taught
+from tests.training.test_lessons import taught
 from training import checkpoint
 
 torch.set_num_threads(1)

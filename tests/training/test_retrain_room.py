@@ -15,7 +15,8 @@ from model.adapters import Adapter
 from model.modeling import JnanaForConditionalGeneration
 from model.presets import PHI2
 from model.settings import WorkerSettings
-from tests.training.test_retrain import QUICK, current, lessons, small, taught, weights
+from tests.training.test_lessons import taught
+from tests.training.test_retrain import QUICK, current, lessons, small, weights
 from training.cli import NO_ROOM, app
 from training.errors import NoRoom
 from training.retrain import recipe, run

@@ -1,7 +1,8 @@
 """What people taught, as a data set: without doubles, split by who said it where, a part held out before anything else.
 
 A folder of lessons is what the bot writes: `examples.jsonl`, LLaVA's format a line with `id` and `group` beside it, and the
-pictures that it names. Examples of a group are trained on together or held out together: one person's in one conversation.
+pictures that it names, which are shown with the first question. Examples of a group are trained on together or held out
+together: one person's in one conversation.
 """
 
 from __future__ import annotations
@@ -97,13 +98,28 @@ def _read(folder: Path, images: Path) -> list[_Lesson]:
     lessons: list[_Lesson] = []
     bad: list[str] = []
     for talk in read_conversations(Files(format="llava", file=file, images=images)):
-        if isinstance(talk, BadRecord) or (missing := [path for path in talk.images if not path.is_file()]):
-            bad.append(str(talk) if isinstance(talk, BadRecord) else f"{talk.origin}: there is no picture {missing[0]}")
-            continue
-        lessons.append(_lesson(json.loads(lines[talk.origin.number - 1]), talk))
+        if isinstance(talk, BadRecord):
+            bad.append(str(talk))
+        elif (reason := _unfit(talk)) is not None:
+            bad.append(f"{talk.origin}: {reason}")
+        else:
+            lessons.append(_lesson(json.loads(lines[talk.origin.number - 1]), talk))
     if bad:
         raise Mistakes(f"{file} has {len(bad)} records that cannot be trained on:", bad)
     return lessons
+
+
+def _unfit(talk: Conversation) -> str | None:
+    """Why nothing can be taught with a conversation that is a good one otherwise: a lesson is judged by its first question and
+    put behind what is seen in its pictures (judge.py, served.py)."""
+    if missing := [path for path in talk.images if not path.is_file()]:
+        return f"there is no picture {missing[0]}"
+    if talk.messages[0].role == "system":
+        return "a lesson begins with what a person asks, and this one with a system message: take that out"
+    for number, message in enumerate(talk.messages[1:], 2):
+        if message.pictures:
+            return f"a lesson shows its pictures with the first question, and this one shows some in message {number}: split it"
+    return None
 
 
 def _lesson(value: dict[str, Any], talk: Conversation) -> _Lesson:
