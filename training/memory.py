@@ -116,6 +116,9 @@ def _items(run: RunConfig, gpus: int) -> Iterator[Item]:
     yield Item("trained weights, fp32", WEIGHT * parts.trained * share)
     yield Item("their gradients, fp32", GRADIENT * parts.trained * share)
     yield Item("AdamW, fp32", ADAMW * parts.trained * share)
+    if gpus > 1 and not run.fsdp:
+        # As views of them gradients would take nothing, but those of the first micro-batch of several are made anew each step.
+        yield Item("buckets in which DDP sums gradients, fp32", GRADIENT * parts.trained)
     if run.fsdp and gpus > 1:
         yield Item("weights gathered by FSDP", _gathered(run, parts, mixed))
     elif mixed:

@@ -142,10 +142,12 @@ def of(run: Any, words: str, gpus: int = 1) -> float:
 
 def test_pretraining_takes_sixteen_bytes_a_parameter_and_fsdp_divides_them() -> None:
     whole, shared = pretrain(), pretrain(fsdp=True)
-    state = ("trained weights, fp32", "gradients, fp32", "AdamW")
+    state = ("trained weights, fp32", "their gradients, fp32", "AdamW")
     assert sum(of(whole, what) for what in state) == 16 * 2_779_683_840
     assert sum(of(whole, what, gpus=4) for what in state) == 16 * 2_779_683_840  # each has a copy of its own
     assert sum(of(shared, what, gpus=4) for what in state) == 4 * 2_779_683_840
+    assert of(whole, "buckets", gpus=4) == 4 * 2_779_683_840  # torch's DistributedDataParallel sums gradients in them
+    assert of(whole, "buckets") == of(shared, "buckets", gpus=4) == 0
     assert of(shared, "activations", gpus=4) == of(whole, "activations")
     assert of(shared, "gathered", gpus=4) > 0
 
