@@ -232,6 +232,8 @@ class Adapter:
                 config = copy.copy(lora[0])
                 config.inference_mode = True
                 config.base_model_name_or_path = card.base.name
+                if isinstance(config.target_modules, set):  # written in another order by every process
+                    config.target_modules = sorted(config.target_modules)
                 config.save_pretrained(folder)
                 save_file(stored(lora[1]), folder / LORA, metadata={"format": "pt"})
             (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n", "utf-8")

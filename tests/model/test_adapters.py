@@ -90,6 +90,8 @@ def test_peft_itself_loads_it_onto_the_plain_base(toy: Adapter, weights: Prepare
 def test_dora_and_rslora_come_back_as_they_were(weights: PreparedWeights, tmp_path: Path) -> None:
     trained = tiny_home.with_lora(tiny_home.plain(weights), use_dora=True, use_rslora=True)
     saved = Adapter.save(tmp_path / "dora", tiny_home.card(weights), projector=None, lora=extract(trained.base_model))
+    targets = json.loads((saved.folder / "adapter_config.json").read_text())["target_modules"]
+    assert targets == sorted(targets)  # so that the same training makes the same files
     mind = load(weights, saved.folder)
     ids = torch.randint(0, 250, (1, 9))
     torch.testing.assert_close(mind.model(input_ids=ids).logits, trained(ids).logits)
