@@ -71,7 +71,7 @@ class Together:
 
     def _multiply(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.reshape(-1, x.shape[-1])
-        scales = torch.linalg.vector_norm(rows, torch.inf, -1, keepdim=True).clamp_min_(TINY).div_(_LEVELS)
+        scales = rows.abs().amax(-1, keepdim=True).clamp_min_(TINY).div_(_LEVELS)  # vector_norm(inf) takes ten times as long
         scaled = rows / scales
         if self._fine:
             coarse = scaled.round()

@@ -111,9 +111,8 @@ class Step:
         self._top, self._width = top, width
         ends = torch.ones(top, dtype=torch.int64, device=rows.device)  # rows between that do not take part see one token
         ends[self._singles] = positions[: len(self._singles)] + 1
-        unseen = (torch.arange(width, device=rows.device) >= ends[:, None])[:, None, None]
-        # What is added to scores; sdpa would make this of true and false in every layer.
-        self._mask = torch.zeros(unseen.shape, dtype=memory.dtype, device=rows.device).masked_fill_(unseen, -torch.inf)
+        self._mask = _added((torch.arange(width, device=rows.device) >= ends[:, None])[:, None, None], memory)
+        self._masks = [_of_piece(piece, memory) if piece.past else None for piece in pieces]
 
     @classmethod
     def of(cls, slots: Slots, pieces: Sequence[Piece]) -> Step:
@@ -135,9 +134,10 @@ class Step:
         at = len(self._singles)
         if at:
             said.append(self._attend_singles(query[0, :, :at], keys, values, scale))
-        for piece in self._pieces:
+        for piece, mask in zip(self._pieces, self._masks, strict=True):
             end = at + piece.count
-            said.append(_attend_piece(query[:, :, at:end], keys[piece.row], values[piece.row], piece, scale))
+            of_row = keys[piece.row, :, None, : piece.end], values[piece.row, :, None, : piece.end]
+            said.append(_attend_piece(query[0, :, at:end], *of_row, mask, scale))
             at = end
         return torch.cat(said)[None]
 
@@ -157,14 +157,28 @@ class Step:
         return seen[self._singles].reshape(count, heads, width)
 
 
-def _attend_piece(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, piece: Piece, scale: float) -> torch.Tensor:
-    groups = query.shape[1] // keys.shape[0]
-    keys, values = (part[None, :, : piece.end].repeat_interleave(groups, 1) for part in (keys, values))
-    mask = None
-    if piece.past:
-        mask = torch.ones(piece.count, piece.end, dtype=torch.bool, device=query.device).tril(piece.past)
-    seen = scaled_dot_product_attention(query, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale)
-    return seen[0].transpose(0, 1)
+def _attend_piece(
+    query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor | None, scale: float
+) -> torch.Tensor:
+    """(heads, count, width); keys and values (their own heads, 1, tokens, width) -> (count, heads, width).
+
+    Heads that share keys are a batch of their own, which sees them without a copy for each.
+    """
+    heads, count, width = query.shape
+    grouped = query.view(len(keys), heads // len(keys), count, width)
+    keys, values = (part.expand(-1, grouped.shape[1], -1, -1) for part in (keys, values))
+    seen = scaled_dot_product_attention(grouped, keys, values, attn_mask=mask, is_causal=mask is None, scale=scale)
+    return seen.flatten(0, 1).transpose(0, 1)
+
+
+def _of_piece(piece: Piece, memory: torch.Tensor) -> torch.Tensor:
+    """(count, tokens): each of its tokens sees those before it."""
+    return _added(torch.ones(piece.count, piece.end, dtype=torch.bool, device=memory.device).triu(piece.past + 1), memory)
+
+
+def _added(unseen: torch.Tensor, memory: torch.Tensor) -> torch.Tensor:
+    """What is added to scores: made once for all layers, where sdpa would make it of true and false in each."""
+    return torch.zeros(unseen.shape, dtype=memory.dtype, device=memory.device).masked_fill_(unseen, -torch.inf)
 
 
 def _attention(
