@@ -4,8 +4,9 @@
 
 The peer is `generate` of transformers on the same weights with the same prompts, in this process; the worker is a `jnana serve`
 of its own, asked with the openai client. They take turns, question by question, on an otherwise idle machine, each with all
-cores; the other one sleeps meanwhile. Both write the same answer. The photo's corner changes from round to round, so
-that no cache can answer; in a round both see the same one, for how much text OCR believes to see depends on single pixels.
+cores; the other one sleeps meanwhile. Both write the same answer, in fp32 and without the adapter, which plain `generate` does
+not have. The question begins with the round's number and the photo's corner changes, so that the worker knows little of it
+before; in a round both see the same photo, for how much text OCR believes to see depends on single pixels.
 """
 
 from __future__ import annotations
@@ -136,9 +137,8 @@ def start_worker() -> tuple[subprocess.Popen[bytes], openai.OpenAI, float]:
     """A worker on warm weights; seconds until it says ready."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "model.cli", "serve"]
-    process = subprocess.Popen(
-        command, env={**os.environ, "MODEL_PORT": str(PORT), "MODEL_PRECISION": "fp32"}, stdout=sys.stderr
-    )
+    same = {"MODEL_PORT": str(PORT), "MODEL_PRECISION": "fp32", "MODEL_ADAPTER": "none"}
+    process = subprocess.Popen(command, env={**os.environ, **same}, stdout=sys.stderr)
     client = openai.OpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="none", max_retries=0)
     while process.poll() is None:
         try:
@@ -156,8 +156,8 @@ def compare(
     ours, theirs = [], []
     for turn in range(ROUNDS + 1):
         pair = [
-            lambda t=turn: plain(model, mind, text, picture(t)),
-            lambda t=turn: through_worker(client, text, picture(t)),
+            lambda t=turn: plain(model, mind, f"{t}. {text}", picture(t)),
+            lambda t=turn: through_worker(client, f"{t}. {text}", picture(t)),
         ]
         order = (0, 1) if turn % 2 else (1, 0)
         answers = {which: pair[which]() for which in order}
