@@ -29,7 +29,7 @@ async def test_photo_and_question_are_answered_and_shown(visitor: Visitor, model
     assert await visitor.answer(1) == "A red square."
     assert await visitor.answers.last.locator("strong").inner_text() == "square"
     picture = visitor.questions.last.get_by_alt_text("Picture: red square.png")
-    assert await picture.evaluate("picture => picture.naturalWidth") == 320
+    await expect(picture).to_have_js_property("naturalWidth", 320)
     [content] = [content for role, content in model.prompt() if role == "user"]
     assert {part["type"] for part in content} == {"image_url", "text"}
     await expect(visitor.box).to_have_value("")
