@@ -89,7 +89,10 @@ class Eyes:
 
     def open(self, picture: Picture, gaze: Gaze | None) -> None:
         """Decode a picture and read its text before it is looked at, on any thread: that takes seconds, in which answers can go
-        on growing."""
+        on growing. One that somebody else sent meanwhile is done already."""
+        with self._lock:
+            if (picture.digest, gaze) in self._seen or self._serves(self._opened.get(picture.digest), gaze):
+                return
         opened = self._open(picture, gaze)
         with self._lock:
             self._opened[picture.digest] = opened
@@ -107,7 +110,7 @@ class Eyes:
                 self._seen.move_to_end(key)
                 return self._seen[key]
             opened = self._opened.pop(picture.digest, None)
-        if opened is None or not opened.views.keys() >= set(self._views(gaze)):
+        if opened is None or not self._serves(opened, gaze):
             opened = self._open(picture, gaze)
         known = self._seen_before(picture.digest)
         started = time.perf_counter()
@@ -136,6 +139,9 @@ class Eyes:
         """Its sight by any gaze: words and letters are the same."""
         with self._lock:
             return next((sight for (other, _), sight in self._seen.items() if other == digest), None)
+
+    def _serves(self, opened: _Opened | None, gaze: Gaze | None) -> bool:
+        return opened is not None and opened.views.keys() >= set(self._views(gaze))
 
     def _views(self, gaze: Gaze | None) -> list[Preprocessing]:
         """How a picture has to be prepared."""

@@ -138,6 +138,15 @@ def test_a_picture_is_decoded_and_read_once_though_it_is_opened_before_it_is_loo
     assert torch.equal(prompt.vision_features, expected)
 
 
+def test_a_picture_that_several_ask_about_is_opened_once(mind: Mind, reader: CountingReader) -> None:
+    mind.open(picture("red"), mind.default)
+    mind.open(picture("red"), mind.default)  # a second one who waited for the thread
+    mind.look(picture("red"), mind.default)
+    mind.open(picture("red"), mind.default)
+    assert reader.reads == 1
+    assert not mind._eyes._opened
+
+
 def test_pictures_that_were_opened_and_given_up_are_let_go(mind: Mind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sight, "AHEAD", 2)
     for digest in "abc":
