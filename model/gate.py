@@ -99,7 +99,10 @@ class Gate:
 def _is_ours(origin: str) -> bool:
     """Whether a request is no browser's, or of a page on this machine. Any page that somebody opens can have their browser ask
     here; it says so in `Origin`, which no script can change (https://fetch.spec.whatwg.org/#origin-header)."""
-    return not origin or is_loopback(urlsplit(origin).hostname or "")
+    try:
+        return not origin or is_loopback(urlsplit(origin).hostname or "")
+    except ValueError:  # no browser writes such a one
+        return False
 
 
 class _Exchange:
