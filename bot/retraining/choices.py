@@ -96,7 +96,9 @@ class Choices:
 
     async def answering(self, here: str) -> str:
         """Name of the one that answers in a community. Raises WorkerRefused: the model server knows of none."""
-        there = await self._client.adapters()
+        return await self._answering(here, await self._client.adapters())
+
+    async def _answering(self, here: str, there: Adapters) -> str:
         own = (await self._store.choice(here)).name
         return own if own in there.names else there.default
 

@@ -69,17 +69,18 @@ class Retrainings(Choices, Comparisons, Theirs):
         """Retrain on what was taught `here` and what others share, and show at `place` how it goes. Raises NotTrained: there is
         nothing to learn, or nothing to go on from."""
         try:
-            start = await self.answering(here)
-            origin = (await self._client.adapters()).origins.get(start, Origin())
+            there = await self._client.adapters()
         except WorkerRefused:
             raise NotTrained(text("retrain-not-here")) from None
+        start = await self._answering(here, there)
         if start == NONE or self._settings.model_url:
             raise NotTrained(text("retrain-not-here" if self._settings.model_url else "retrain-no-start"))
         async with self._changing:
             examples = await self._store.learnable(here)
             if not examples:
                 raise NotTrained(text("retrain-nothing"))
-            learnt = [example for example in examples if example.pictures or not origin.pictures_only]
+            pictures_only = there.origins.get(start, Origin()).pictures_only
+            learnt = [example for example in examples if example.pictures or not pictures_only]
             if few := _too_few(learnt, len(examples) - len(learnt)):  # now, not after others have trained or in the quiet hours
                 raise NotTrained(few)
             run = await self._store.add_run(
