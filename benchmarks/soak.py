@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import base64
 import collections
+import contextlib
 import io
 import json
 import os
@@ -143,9 +144,10 @@ class Soak:
 
     async def _look(self) -> None:
         while True:
-            metrics = (await self._client.get("/metrics")).text
-            kept = next(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("jnana_kv_cache_bytes "))
-            self.memory.append((round(resident(self._pid)), round(kept / 2**20)))
+            with contextlib.suppress(httpx.HTTPError):  # a look less; what people ask is not lost without being counted
+                metrics = (await self._client.get("/metrics")).text
+                kept = next(float(line.split()[1]) for line in metrics.splitlines() if line.startswith("jnana_kv_cache_bytes "))
+                self.memory.append((round(resident(self._pid)), round(kept / 2**20)))
             await asyncio.sleep(LOOK_SECONDS)
 
 
