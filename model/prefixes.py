@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+MOST_OF_BUDGET = 1 / 2
+"""Part of all that one conversation may take: of a longer one its beginning is kept, and others keep theirs."""
+
 Keys = np.ndarray
 """(tokens,) int64: what stands at each place of a prompt. Equal keys, equal keys and values, if everything before is equal."""
 
@@ -31,10 +34,6 @@ class _Kept:
     keys: Keys
     memory: torch.Tensor
     """(layers, 2, heads, tokens, width)."""
-
-
-MOST_OF_BUDGET = 1 / 2
-"""Part of all that one conversation may take: of a longer one its beginning is kept, and others keep theirs."""
 
 
 class Prefixes:
