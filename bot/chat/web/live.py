@@ -65,8 +65,10 @@ class Watch:
                     stored = await self._history.turns(self._address)
                     if self.ended:  # meanwhile: what was read is older than what the next watch draws
                         return
+                # What began while the store was read is in it already, and somebody is at it.
+                began = self._join_running()
                 # As it was when the store was read: what ended since then is drawn once more, as it stands in the store.
-                busy = any(runs for _, runs in state)
+                busy = began or any(runs for _, runs in state)
                 yield Snapshot(stored, self._live, busy)
                 if not busy:
                     return
@@ -76,14 +78,16 @@ class Watch:
             for reader in self._readers:
                 reader.cancel()
 
-    def _join_running(self) -> None:
-        for turn in self._turns.running(self._address):
-            if turn.turn_id not in self._live:
-                self._live[turn.turn_id] = Growing()
-                self._looks = 0
-                reader = asyncio.create_task(self._read(turn))
-                self._readers.add(reader)
-                reader.add_done_callback(self._readers.discard)
+    def _join_running(self) -> bool:
+        """Whether there are new ones."""
+        new = [turn for turn in self._turns.running(self._address) if turn.turn_id not in self._live]
+        for turn in new:
+            self._live[turn.turn_id] = Growing()
+            self._looks = 0
+            reader = asyncio.create_task(self._read(turn))
+            self._readers.add(reader)
+            reader.add_done_callback(self._readers.discard)
+        return bool(new)
 
     async def _read(self, turn: RunningTurn) -> None:
         try:
