@@ -11,7 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -47,8 +47,21 @@ def takes(config: Any) -> bool:
     return isinstance(targets, set | list) and set(targets) <= PROJECTIONS and not any(extras)
 
 
+class LowRank(NamedTuple):
+    """LoRA (https://arxiv.org/abs/2106.09685) beside one layer: x @ down @ up is added to its product."""
+
+    down: torch.Tensor
+    """(in, rank)"""
+    up: torch.Tensor
+    """(rank, out), with the scaling."""
+
+
 class Together:
-    """Weights of linear layers without bias that read the same rows, rounded; multiplied in one go when the first is asked."""
+    """Weights of linear layers without bias that read the same rows, rounded; multiplied in one go when the first is asked.
+
+    LoRA beside them is in fp32 and computed here as well, down in one product for all of them: layer by layer, as PEFT does it,
+    five times as many operations took a quarter of the time of a pass.
+    """
 
     def __init__(self, weights: Sequence[torch.Tensor], *, fine: bool) -> None:
         """`weights`: (out, in) fp32 each. `fine`: activations in two parts of 7 bits each, at half the speed."""
@@ -57,20 +70,45 @@ class Together:
         weight = torch.cat(list(weights))
         scales = (weight.abs().amax(1) / WEIGHT_LEVELS).clamp_min(TINY)
         self._packed = _packed((weight / scales[:, None]).round().to(torch.int8), scales)
+        self._active: str | None = None
+        self._loras: dict[str, tuple[torch.Tensor, Mapping[int, torch.Tensor]]] = {}
+        """`down` of all layers, side by side, and `up` of each."""
         self._last: tuple[torch.Tensor | None, dict[int, torch.Tensor]] = (None, {})
         """What was read last, and its products that were not asked for yet."""
+
+    def put(self, key: str, lora: Mapping[int, LowRank]) -> None:
+        """Keep a LoRA, by the layers that it is beside, for when it is activated."""
+        down = torch.cat([one.down for one in lora.values()], 1)
+        self._loras[key] = down, {which: one.up.contiguous() for which, one in lora.items()}
+
+    def take_out(self, key: str) -> None:
+        """Let go of a LoRA, if it is there."""
+        self._loras.pop(key, None)
+
+    def activate(self, key: str | None) -> None:
+        """Compute with this LoRA from now on, if it is there; None: with none."""
+        self._active, self._last = key, (None, {})
 
     def product(self, x: torch.Tensor, which: int) -> torch.Tensor:
         """(..., in) -> (..., out) fp32, of one of them."""
         read, products = self._last
         if read is not x or which not in products:
-            products = dict(enumerate(torch.split_with_sizes(self._multiply(x), self._sizes, -1)))
+            products = self._products(x)
         product = products.pop(which)
         self._last = (x, products) if products else (None, {})
         return product
 
-    def _multiply(self, x: torch.Tensor) -> torch.Tensor:
+    def _products(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
         rows = x.reshape(-1, x.shape[-1])
+        products = self._multiply(rows).split_with_sizes(self._sizes, -1)
+        if self._active in self._loras:
+            down, ups = self._loras[self._active]
+            lows = (rows @ down).split_with_sizes([len(up) for up in ups.values()], -1)
+            for low, (which, up) in zip(lows, ups.items(), strict=True):
+                products[which].addmm_(low, up)
+        return {which: product.view(*x.shape[:-1], -1) for which, product in enumerate(products)}
+
+    def _multiply(self, rows: torch.Tensor) -> torch.Tensor:
         scales = rows.abs().amax(-1, keepdim=True).clamp_min_(TINY).div_(_LEVELS)  # vector_norm(inf) takes ten times as long
         scaled = rows / scales
         if self._fine:
@@ -80,7 +118,7 @@ class Together:
             product = torch.add(both[: len(rows)], both[len(rows) :], alpha=1 / (2 * LEVELS))
         else:
             product = _multiplied(scaled, self._packed)
-        return product.mul_(scales).view(*x.shape[:-1], -1)
+        return product.mul_(scales)
 
 
 _LEVELS, _REST = torch.tensor(float(LEVELS)), torch.tensor(2.0 * LEVELS)
@@ -95,11 +133,11 @@ class Int8Linear(nn.Module):
         super().__init__()
         self.out_features, self.in_features = weight.shape
         self.weight = torch.empty(0)  # PEFT looks here for device and type of what it puts beside
-        self._together, self._which = together, which
+        self.together, self.which = together, which
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., in) -> (..., out) fp32."""
-        return self._together.product(x, self._which)
+        return self.together.product(x, self.which)
 
 
 def rounded(weights: Sequence[torch.Tensor], *, fine: bool) -> list[Int8Linear]:

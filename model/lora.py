@@ -1,4 +1,7 @@
-"""LoRA (https://arxiv.org/abs/2106.09685) in the language model: taken out, put in, switched off; through PEFT."""
+"""LoRA (https://arxiv.org/abs/2106.09685) in the language model: taken out, put in, switched off; through PEFT.
+
+Layers in 8 bits compute it themselves, once PEFT has read and checked it.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from model.adapters import LORA, LORA_CONFIG
-from model.int8 import Int8Linear
+from model.int8 import Int8Linear, LowRank, Together
 from model.weights import WeightsError
 
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
@@ -108,15 +111,32 @@ def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], fo
     missing = [name for name in result.missing_keys if ".lora_" in name and f".{key}." in f"{name}."]
     if wrong := [*missing, *result.unexpected_keys]:
         raise WeightsError(f"{unfit} ({len(wrong)} of other layers, such as {wrong[0]}).")
+    _give_to_rounded(text, key)
     nn.Module.requires_grad_(text, False)
     nn.Module.eval(text)
 
 
+def _give_to_rounded(text: PreTrainedModel, key: str) -> None:
+    """What PEFT put around layers in 8 bits, into them."""
+    found: dict[Together, dict[int, LowRank]] = {}
+    for name, module in list(text.named_modules()):
+        base = getattr(module, "base_layer", None)
+        if isinstance(base, Int8Linear):
+            around: Any = module
+            down, up = around.lora_A[key].weight.detach(), around.lora_B[key].weight.detach()
+            low_rank = LowRank(down.T.contiguous(), up.T * around.scaling[key])
+            found.setdefault(base.together, {})[base.which] = low_rank
+            text.set_submodule(name, base)
+    for together, low_ranks in found.items():
+        together.put(key, low_ranks)
+
+
 def layers(model: nn.Module) -> list[Any]:
-    """Those that LoRA was put into."""
+    """Those that LoRA was or may be put into."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
-    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+    rounded = {module.together: None for module in model.modules() if isinstance(module, Int8Linear)}
+    return [*rounded, *(module for module in model.modules() if isinstance(module, BaseTunerLayer))]
 
 
 def activate(layers: Iterable[Any], key: str | None) -> None:
@@ -125,7 +145,10 @@ def activate(layers: Iterable[Any], key: str | None) -> None:
     Not by PEFT's `set_adapter`: it also walks through the weights of all adapters to say which of them learn, and none does.
     """
     for layer in layers:
-        layer._active_adapter = [] if key is None else [key]
+        if isinstance(layer, Together):
+            layer.activate(key)
+        else:
+            layer._active_adapter = [] if key is None else [key]
 
 
 def take_out(model: nn.Module, key: str) -> None:
@@ -133,5 +156,5 @@ def take_out(model: nn.Module, key: str) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Adapter .* was active", UserWarning)
         for layer in layers(model):
-            layer.delete_adapter(key)
+            layer.take_out(key) if isinstance(layer, Together) else layer.delete_adapter(key)
     getattr(model, "peft_config", {}).pop(key, None)
