@@ -51,12 +51,13 @@ class Batch:
     def admit(self) -> None:
         """Give the first that waits a slot, with what is known of its prompt already."""
         writing = self.waiting[0]
-        writing.embed(self._packed.embed)
+        kept, past = self._prefixes.longest(self._reader, writing.keys)
+        writing.embed(self._packed.embed, past)
         writing.row = self.slots.take(writing.longest)
         self.running.append(self.waiting.popleft())
-        if (found := self._prefixes.longest(self._reader, writing.keys)) is not None:
-            kept, writing.past = found
-            self.slots.copy_in(writing.row, kept, writing.past)
+        if kept is not None:
+            self.slots.copy_in(writing.row, kept, past)
+        writing.past = past
 
     def remove(self, writing: Writing) -> None:
         """Take its slot, and keep what was read for the next question of the conversation."""

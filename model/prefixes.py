@@ -16,7 +16,7 @@ Keys = np.ndarray
 """(tokens,) int64: what stands at each place of a prompt. Equal keys, equal keys and values, if everything before is equal."""
 
 
-def keys_of(ids: torch.Tensor, image_token: int | None, vision_features: torch.Tensor | None) -> Keys:
+def keys_of(ids: torch.Tensor, image_token: int, vision_features: torch.Tensor | None) -> Keys:
     """A prompt's (T,) ids; places of pictures are named by the picture's content instead, with negative numbers."""
     keys = ids.cpu().numpy().astype(np.int64)
     if vision_features is not None:
@@ -45,15 +45,15 @@ class Prefixes:
         self._next = 0
         self.bytes = 0
 
-    def longest(self, reader: object, keys: Keys) -> tuple[torch.Tensor, int] | None:
-        """The kept one of a reader's that `keys` has most in common with, and how many tokens that is. The last token never
-        counts: its logits are what is asked for."""
+    def longest(self, reader: object, keys: Keys) -> tuple[torch.Tensor | None, int]:
+        """The kept one of a reader's that `keys` has most in common with, if any, and how many tokens that is. The last token
+        never counts: its logits are what is asked for."""
         best, most = None, 0
         for number, kept in self._kept.items():
             if kept.reader is reader and (common := _common(keys[:-1], kept.keys)) > most:
                 best, most = number, common
         if best is None:
-            return None
+            return None, 0
         self._kept.move_to_end(best)
         return self._kept[best].memory, most
 

@@ -50,7 +50,7 @@ class Writing:
         self.left_out = 0
         """Passes since the last one that read of its prompt."""
         self._ids = prompt.input_ids[0]
-        self._image_token = getattr(mind.model.config, "image_token_index", None)
+        self._image_token: int = mind.model.config.image_token_index
         self._answer: list[int] = []
         self._chooser = Chooser(sampling, mind.preset.repetition_penalty, mind.device)
         self._max_tokens = sampling.max_tokens
@@ -62,6 +62,8 @@ class Writing:
         self.started = time.perf_counter()
         self._first = self.started
         self._embedded: torch.Tensor | None = None
+        self._embedded_from = 0
+        """Which token of the prompt its first vector is of."""
 
     @property
     def longest(self) -> int:
@@ -82,16 +84,22 @@ class Writing:
         """Of prompt and answer."""
         return np.concatenate([self._prompt_keys, np.array(self._answer, np.int64)])
 
-    def embed(self, embed: Embed) -> None:
-        """Make the prompt's vectors, before `tokens` is called."""
-        if self._embedded is None:
-            self._embedded = embed(self._ids, self.prompt.vision_features)
+    def embed(self, embed: Embed, past: int) -> None:
+        """Make the prompt's vectors, before `tokens` is called. `past`: so many of its tokens need not be read again."""
+        features = self.prompt.vision_features
+        inside = 0
+        if features is not None:
+            whole, inside = divmod(self._ids[:past].tolist().count(self._image_token), features.shape[1])
+            features = features[whole:] if whole < len(features) else None
+        self._embedded_from = past - inside  # pictures are embedded whole
+        self._embedded = embed(self._ids[self._embedded_from :], features)
 
     def tokens(self, count: int, embed: Embed) -> torch.Tensor:
         """(count, hidden): the next unread ones, embedded."""
         assert self._embedded is not None  # noqa: S101 - it was let in with them
         end = self.past + count
-        pieces = [self._embedded[self.past : end]]
+        known = self._embedded_from
+        pieces = [self._embedded[self.past - known : end - known]]
         if written := self._answer[max(0, self.past - len(self._ids)) : max(0, end - len(self._ids))]:
             pieces.append(embed(torch.tensor(written, device=self._ids.device), None))
         return torch.cat(pieces)

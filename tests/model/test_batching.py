@@ -19,7 +19,7 @@ from model.engine import Engine, OutOfMemory
 from model.mind import Prompt
 from model.modeling import JnanaConfig, JnanaForConditionalGeneration
 from model.packed import PackedModel, Slots
-from model.prefixes import Prefixes
+from model.prefixes import MOST_OF_BUDGET, Prefixes
 from model.presets import get_preset
 from model.sampling import Chooser, Sampling
 from model.writing import Writing
@@ -176,6 +176,28 @@ async def test_a_follow_up_reads_only_what_is_new(mind: SmallMind, engine: Engin
     assert read[0] == other.input_ids.shape[1]  # the same words about another picture
 
 
+@pytest.mark.parametrize(("kept", "anew"), [(1000, 0), (49 + 3, 1), (49 + 3 + 20, 1), (20, 2)])
+async def test_of_pictures_only_those_that_are_read_are_projected(
+    mind: SmallMind, engine: Engine, kept: int, anew: int
+) -> None:
+    """`kept`: tokens of the conversation that there is room for; a picture of which only a part is, is projected."""
+    projected: list[int] = []
+    project = mind.model.model.project
+
+    def count(features: torch.Tensor) -> Any:
+        projected.append(len(features))
+        return project(features)
+
+    mind.model.model.project = count  # type: ignore[method-assign]
+    engine._prefixes = Prefixes(int(kept / MOST_OF_BUDGET) * engine._packed.slots().bytes_per_token)
+    first = mind.prompt(1, pictures=2, words=30)
+    await ask(engine, first, max_tokens=1)
+    projected.clear()
+    again = mind.prompt(2, words=9, before=first)
+    assert await ask(engine, again) == text_of(mind.alone(again))
+    assert sum(projected[:-1]) == anew  # `alone` projects both
+
+
 async def test_what_memory_has_no_room_for_waits_and_is_answered(
     mind: SmallMind, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +226,7 @@ async def test_a_prompt_that_cannot_be_taken_in_is_nobody_elses_fault(mind: Smal
     broken = Prompt(prompts[0].input_ids, torch.randn(1, 49, 16), ())  # a picture without a place
     asked = [*prompts[:2], broken, *prompts[2:]]
     answers = await asyncio.gather(*(ask(engine, prompt) for prompt in asked), return_exceptions=True)
-    assert isinstance(answers.pop(2), RuntimeError)
+    assert isinstance(answers.pop(2), ValueError)
     assert answers == [text_of(mind.alone(prompt)) for prompt in prompts]
 
 

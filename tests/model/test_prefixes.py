@@ -21,8 +21,7 @@ def memory(tokens: int) -> torch.Tensor:
 
 
 def common(prefixes: Prefixes, conversation: int, tokens: int) -> int:
-    found = prefixes.longest(READER, keys(conversation, tokens + 1))
-    return 0 if found is None else found[1]
+    return prefixes.longest(READER, keys(conversation, tokens + 1))[1]
 
 
 def test_the_one_used_longest_ago_makes_room() -> None:
