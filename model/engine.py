@@ -40,6 +40,8 @@ MINUTE = 60.0
 
 PRACTICE = Sampling(max_tokens=4)
 """What is written while threads are chosen: a few tokens for each of several people."""
+PRACTICE_IDS = 100
+"""Of which so many are there in any vocabulary."""
 PRACTICE_BYTES = 1 << 28
 """Most memory for keys and values while threads are chosen: a large model's is for its answers."""
 
@@ -156,26 +158,32 @@ class Engine:
         return await done
 
     def choose_threads(self, most: int) -> None:
-        """Measure with how many of `most` threads of a CPU answers are written fastest, and use so many from now on. Blocking,
-        seconds; before anybody is answered, and outside of event loops."""
+        """Measure with how many of `most` threads of a CPU answers are written and prompts read fastest, and use so many from
+        now on. Blocking, seconds; before anybody is answered, and outside of event loops."""
         if most < 2 or self._mind.device.type != "cpu":
             return
         slots = self._packed.slots()
+        chance = torch.Generator().manual_seed(0)
 
-        async def write(answers: int) -> None:
-            async def one(token: int) -> None:
-                async with contextlib.aclosing(self.generate(Prompt(torch.tensor([[token]]), None, ()), PRACTICE)) as tokens:
-                    async for _ in tokens:
-                        pass
+        async def answer(tokens: int, sampling: Sampling) -> None:
+            ids = torch.randint(1, PRACTICE_IDS, (1, tokens), generator=chance)
+            async with contextlib.aclosing(self.generate(Prompt(ids, None, ()), sampling)) as written:
+                async for _ in written:
+                    pass
 
-            await asyncio.gather(*(one(token) for token in range(1, answers + 1)))
+        async def practise(size: int) -> None:
+            if size > self.slots:
+                await answer(size, Sampling(max_tokens=1))
+            else:
+                await asyncio.gather(*(answer(1, PRACTICE) for _ in range(size)))
 
-        def write_with(answers: int, threads: int) -> None:
-            self._packed.threads = Threads(most, {answers: threads})
-            asyncio.run(write(answers))
+        def practise_with(size: int, threads: int) -> None:
+            self._packed.threads = Threads(most, {size: threads})
+            asyncio.run(practise(size))
 
-        sizes = [size for size in SIZES if slots.bytes_of(size, CAPACITY_STEP) <= PRACTICE_BYTES]
-        self._packed.threads = Threads.measured(write_with, most, sizes)
+        rows = {size: size if size <= self.slots else 1 for size in SIZES}
+        sizes = [size for size in SIZES if slots.bytes_of(rows[size], CAPACITY_STEP) <= PRACTICE_BYTES]
+        self._packed.threads = Threads.measured(practise_with, most, sizes)
         asyncio.run(self.compute(self._prefixes.clear))
         log.info("threads", most=most, best=self._packed.threads.best)
 

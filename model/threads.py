@@ -1,8 +1,8 @@
 """How many of torch's threads compute a pass, measured on this machine when the worker starts.
 
-A pass that writes one token of each answer is hundreds of small products, and threads meet after every one of them; between
-passes others want the cores, those who send the tokens away. On one machine two threads wrote at half the speed of one, while
-they read prompts nearly twice as fast (docs/results/threads.md).
+A pass is hundreds of products, and threads meet after every one of them; between passes others want the cores, those who send
+the tokens away. On one machine two threads wrote at half the speed of one, while they read prompts nearly twice as fast; on
+another they read prompts of a hundred tokens more slowly as well (docs/results/threads.md).
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-SIZES = (1, 4, 16)
-"""Answers that are written at once while it is measured. Longer passes read prompts, and take all threads."""
+SIZES = (1, 4, 16, 32, 128)
+"""Tokens of the passes that are measured: the next ones of so many answers, or of a prompt. Longer ones take all threads."""
 ROUNDS = 3
-SECONDS, LONGEST = 1.0, 4.0
+SECONDS, LONGEST = 1.0, 5.0
 """For each size, after which it is not tried again; and for all, after which no further size is."""
 
 
@@ -30,8 +30,8 @@ class Threads:
         self.best = dict(best)
 
     @classmethod
-    def measured(cls, write: Callable[[int, int], object], most: int, sizes: Sequence[int] = SIZES) -> Threads:
-        """`write`: so many answers with so many threads. Blocking, seconds, unless there is nothing to choose."""
+    def measured(cls, compute: Callable[[int, int], object], most: int, sizes: Sequence[int] = SIZES) -> Threads:
+        """`compute`: passes of so many tokens with so many threads. Blocking, seconds, unless there is nothing to choose."""
         counts = sorted({most, *(1 << power for power in range(most.bit_length()) if 1 << power < most)})
         best: dict[int, int] = {}
         begun = time.perf_counter()
@@ -39,10 +39,10 @@ class Threads:
             start = time.perf_counter()
             if start - begun >= LONGEST:  # of large models few sizes are known, and longer passes take all
                 break
-            write(size, most)  # fills caches
-            seconds = [[_seconds(write, size, count) for count in counts]]
+            compute(size, most)  # fills caches
+            seconds = [[_seconds(compute, size, count) for count in counts]]
             while len(seconds) < ROUNDS and time.perf_counter() - start < SECONDS:
-                seconds.append([_seconds(write, size, count) for count in counts])
+                seconds.append([_seconds(compute, size, count) for count in counts])
             middle = [statistics.median(times) for times in zip(*seconds, strict=True)]
             best[size] = counts[middle.index(min(middle))]
         return cls(most, best)
@@ -64,7 +64,7 @@ class Threads:
             torch.set_num_threads(self.most)
 
 
-def _seconds(write: Callable[[int, int], object], size: int, count: int) -> float:
+def _seconds(compute: Callable[[int, int], object], size: int, count: int) -> float:
     start = time.perf_counter()
-    write(size, count)
+    compute(size, count)
     return time.perf_counter() - start

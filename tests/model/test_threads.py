@@ -40,14 +40,20 @@ class Machine:
 def test_each_size_gets_what_is_fastest_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, lambda answers, count: 0.001 * (answers / count + 3 * (count - 1)))
     chosen = Threads.measured(machine.write, 4)
-    assert chosen.best == {1: 1, 4: 1, 16: 2}
+    assert chosen.best == {1: 1, 4: 1, 16: 2, 32: 4, 128: 4}
     assert [chosen.for_pass(tokens) for tokens in (1, 3, 5, 16, 17, 300)] == [1, 1, 2, 2, 4, 4]
+
+
+def test_short_prompts_are_read_with_one_thread_where_more_are_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(monkeypatch, lambda tokens, count: 0.001 * (tokens / count + 100 * (count - 1)))
+    chosen = Threads.measured(machine.write, 2)
+    assert [chosen.for_pass(tokens) for tokens in (1, 20, 100, 129, 300)] == [1, 1, 1, 2, 2]
 
 
 def test_a_single_slow_writing_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     writings = iter(range(1000))
     machine = Machine(monkeypatch, lambda answers, count: 0.1 if next(writings) == 1 and count == 1 else 0.001 * count)
-    assert Threads.measured(machine.write, 2).best == {1: 1, 4: 1, 16: 1}
+    assert Threads.measured(machine.write, 2).best == dict.fromkeys(threads.SIZES, 1)
 
 
 def test_where_writing_takes_seconds_only_one_answer_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +97,9 @@ def test_what_was_measured_is_used_and_answers_are_the_same(config: Callable[[],
     prompts = mixed(small, 16)
     alone = [text_of(small.alone(prompt)) for prompt in prompts]
     torch.set_num_threads(2)
+    passes: list[int] = []
+    text = small.model.model.language_model
+    text.register_forward_pre_hook(lambda _, __, given: passes.append(given["inputs_embeds"].shape[1]), with_kwargs=True)
     tried: list[tuple[int, int]] = []
 
     def measured(write: Callable[[int, int], object], most: int, sizes: Sequence[int]) -> Threads:
@@ -108,7 +117,10 @@ def test_what_was_measured_is_used_and_answers_are_the_same(config: Callable[[],
 
     try:
         engine.choose_threads(2)
+        practised = list(passes)
         assert asyncio.run(everybody()) == alone
     finally:
         engine.close()
-    assert tried == [(1, 1), (1, 2), (4, 1), (4, 2), (16, 1), (16, 2)]
+    assert tried == [(size, count) for size in threads.SIZES for count in (1, 2)]
+    for size in (32, 128):  # each prompt is another one, so it is read, but for a word or two with which others began
+        assert sum(size - 3 < tokens <= size for tokens in practised) == 2
