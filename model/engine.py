@@ -23,6 +23,7 @@ from model.batch import Batch
 from model.machine import available_memory
 from model.mind import Mind, Prompt
 from model.packed import CAPACITY_STEP, PackedModel
+from model.packed_llama import PackedLlama
 from model.prefixes import Prefixes
 from model.recorded import Record, RecordedModel
 from model.sampling import Sampling
@@ -82,7 +83,7 @@ class Engine:
     def __init__(self, mind: Mind, record: Record | None = None) -> None:
         """`record`: how passes are recorded, None: not at all."""
         self._mind = mind
-        self._packed = PackedModel(mind.model) if record is None else RecordedModel(mind.model, record)
+        self._packed = _packed(mind, record)
         memory = _memory(mind.device)
         kept = int(memory * FOR_PREFIXES)
         self._prefixes = Prefixes(kept)
@@ -359,6 +360,12 @@ def _end_all() -> None:
         engine.close()
     for thread in _THREADS:
         thread.join(ENDING_SECONDS)
+
+
+def _packed(mind: Mind, record: Record | None) -> PackedModel:
+    if record is not None:
+        return RecordedModel(mind.model, record)
+    return PackedLlama(mind.model) if PackedLlama.takes(mind.model) else PackedModel(mind.model)
 
 
 def _memory(device: torch.device) -> int:

@@ -93,22 +93,24 @@ class Together:
         """(..., in) -> (..., out) fp32, of one of them."""
         read, products = self._last
         if read is not x or which not in products:
-            products = self._products(x)
+            together = self.multiply(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
+            products = dict(enumerate(together.split_with_sizes(self._sizes, -1)))
         product = products.pop(which)
         self._last = (x, products) if products else (None, {})
         return product
 
-    def _products(self, x: torch.Tensor) -> dict[int, torch.Tensor]:
-        rows = x.reshape(-1, x.shape[-1])
-        products = self._multiply(rows).split_with_sizes(self._sizes, -1)
+    def multiply(self, rows: torch.Tensor) -> torch.Tensor:
+        """(rows, in) -> (rows, all that they put out, side by side) fp32."""
+        product = self._product(rows)
         if self._active in self._loras:
             down, ups = self._loras[self._active]
+            parts = product.split_with_sizes(self._sizes, -1)
             lows = (rows @ down).split_with_sizes([len(up) for up in ups.values()], -1)
             for low, (which, up) in zip(lows, ups.items(), strict=True):
-                products[which].addmm_(low, up)
-        return {which: product.view(*x.shape[:-1], -1) for which, product in enumerate(products)}
+                parts[which].addmm_(low, up)
+        return product
 
-    def _multiply(self, rows: torch.Tensor) -> torch.Tensor:
+    def _product(self, rows: torch.Tensor) -> torch.Tensor:
         scales = rows.abs().amax(-1, keepdim=True).clamp_min_(TINY).div_(_LEVELS)  # vector_norm(inf) takes ten times as long
         scaled = rows / scales
         if self._fine:

@@ -233,15 +233,19 @@ class PackedModel:
     def compute(self, step: Step, embedded: torch.Tensor, ends: torch.Tensor | slice) -> torch.Tensor:
         """The same, with what is told to a GPU told already. `ends`: which tokens' logits."""
         with self.threads.computing(len(embedded)) if self.threads else nullcontext():
-            hidden = self._text(
-                inputs_embeds=embedded[None],
-                position_ids=step.positions[None],
-                attention_mask=self._no_mask,
-                use_cache=False,
-                step=step,
-            ).last_hidden_state[0]
-            logits: torch.Tensor = self._model.lm_head(hidden[ends]).float()
+            logits: torch.Tensor = self._model.lm_head(self.hidden(step, embedded)[ends]).float()
         return logits
+
+    def hidden(self, step: Step, embedded: torch.Tensor) -> torch.Tensor:
+        """What the head reads: (tokens, hidden) each."""
+        found: torch.Tensor = self._text(
+            inputs_embeds=embedded[None],
+            position_ids=step.positions[None],
+            attention_mask=self._no_mask,
+            use_cache=False,
+            step=step,
+        ).last_hidden_state[0]
+        return found
 
 
 def doubled(rows: int) -> int:
