@@ -21,14 +21,13 @@ PATIENCE = 4
 
 
 class Batch:
-    """Answers of one reader: an adapter, or the plain base. Its keys and values are of no use to any other."""
+    """Answers that passes are for: of one adapter, or of all where the model mixes them."""
 
-    def __init__(self, packed: PackedModel, prefixes: Prefixes, reader: object) -> None:
+    def __init__(self, packed: PackedModel, prefixes: Prefixes) -> None:
         self._packed = packed
         self.slots = packed.slots()
         self._prompt_tokens = GPU_PROMPT_TOKENS if self.slots.memory.is_cuda else PROMPT_TOKENS
         self._prefixes = prefixes
-        self._reader = reader
         self.waiting: deque[Writing] = deque()
         self.running: list[Writing] = []
         """In the order they came."""
@@ -51,7 +50,7 @@ class Batch:
     def admit(self) -> None:
         """Give the first that waits a slot, with what is known of its prompt already."""
         writing = self.waiting[0]
-        kept, past = self._prefixes.longest(self._reader, writing.keys)
+        kept, past = self._prefixes.longest(writing.prompt.attached, writing.keys)
         writing.embed(self._packed.embed, past)
         writing.row = self.slots.take(writing.longest)
         self.running.append(self.waiting.popleft())
@@ -64,7 +63,7 @@ class Batch:
         if writing.past:
             try:
                 memory = self.slots.copy_out(writing.row, writing.past)
-                self._prefixes.keep(self._reader, writing.keys[: writing.past], memory)
+                self._prefixes.keep(writing.prompt.attached, writing.keys[: writing.past], memory)
             except torch.OutOfMemoryError:
                 self._prefixes.clear()
         self.evict(writing)
@@ -115,10 +114,13 @@ class Batch:
                 self._alone = bool(parts) and not self._alone
                 if self._alone:
                     break
-            parts.append((writing, Piece(writing.row, writing.past, count)))
+            parts.append((writing, writing.piece(count)))
             left -= count
         for writing in reading:
             writing.left_out += 1
         for writing, _ in parts:
             writing.left_out = 0
-        return [*((writing, Piece(writing.row, writing.past, 1)) for writing in singles), *parts]
+        # One behind the other what a LoRA reads, and the last of one token beside the first of several.
+        singles.sort(key=lambda one: one.lora or "")
+        parts.sort(key=lambda part: part[0].lora or "", reverse=True)
+        return [*((writing, writing.piece(1)) for writing in singles), *parts]

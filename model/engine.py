@@ -92,7 +92,7 @@ class Engine:
         self._ran_out = -math.inf
         """When that was, monotonic seconds."""
         self._batches: dict[Attached | None, Batch] = {}
-        """Those that are busy; their passes take turns."""
+        """Those that are busy, by who answers, or None: all; their passes take turns."""
         self._waiters: dict[Writing, _Waiter] = {}
         self._inbox: queue.SimpleQueue[tuple[Writing, _Waiter] | Callable[[], None] | None] = queue.SimpleQueue()
         self._closed = False
@@ -257,9 +257,10 @@ class Engine:
         return not self._busy
 
     def _batch(self, attached: Attached | None) -> Batch:
-        if attached not in self._batches:
-            self._batches[attached] = Batch(self._packed, self._prefixes, attached)
-        return self._batches[attached]
+        which = None if self._packed.mixes else attached
+        if which not in self._batches:
+            self._batches[which] = Batch(self._packed, self._prefixes)
+        return self._batches[which]
 
     def _drop_cancelled(self, batch: Batch) -> None:
         for writing in [one for one in (*batch.waiting, *batch.running) if one.cancelled]:
@@ -276,6 +277,7 @@ class Engine:
             if running and (running >= self.slots or batch.bytes_with(writing) + others > self._budget):
                 return
             try:
+                self._mind.switch_to(writing.prompt.attached)  # its projector, where passes are for all
                 batch.admit()
             except (torch.OutOfMemoryError, torch.AcceleratorError):
                 raise

@@ -86,26 +86,29 @@ class Together:
         self._loras.pop(key, None)
 
     def activate(self, key: str | None) -> None:
-        """Compute with this LoRA from now on, if it is there; None: with none."""
+        """Compute `product` with this LoRA from now on, if it is there; None: with none."""
         self._active, self._last = key, (None, {})
 
     def product(self, x: torch.Tensor, which: int) -> torch.Tensor:
         """(..., in) -> (..., out) fp32, of one of them."""
         read, products = self._last
         if read is not x or which not in products:
-            together = self.multiply(x.reshape(-1, x.shape[-1])).view(*x.shape[:-1], -1)
+            loras = [] if self._active is None else [(self._active, slice(None))]
+            together = self.multiply(x.reshape(-1, x.shape[-1]), loras).view(*x.shape[:-1], -1)
             products = dict(enumerate(together.split_with_sizes(self._sizes, -1)))
         product = products.pop(which)
         self._last = (x, products) if products else (None, {})
         return product
 
-    def multiply(self, rows: torch.Tensor) -> torch.Tensor:
-        """(rows, in) -> (rows, all that they put out, side by side) fp32."""
+    def multiply(self, rows: torch.Tensor, loras: Iterable[tuple[str, slice]]) -> torch.Tensor:
+        """(rows, in) -> (rows, all that they put out, side by side) fp32. `loras`: which rows are for which."""
         product = self._product(rows)
-        if self._active in self._loras:
-            down, ups = self._loras[self._active]
-            parts = product.split_with_sizes(self._sizes, -1)
-            lows = (rows @ down).split_with_sizes([len(up) for up in ups.values()], -1)
+        for key, which_rows in loras:
+            if key not in self._loras:
+                continue
+            down, ups = self._loras[key]
+            parts = product[which_rows].split_with_sizes(self._sizes, -1)
+            lows = (rows[which_rows] @ down).split_with_sizes([len(up) for up in ups.values()], -1)
             for low, (which, up) in zip(lows, ups.items(), strict=True):
                 parts[which].addmm_(low, up)
         return product

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, cast
 
 import torch
@@ -36,6 +38,8 @@ class Piece:
     row: int
     past: int
     count: int
+    lora: str | None = None
+    """Which LoRA reads it, in a model that `mixes` them."""
 
     @property
     def end(self) -> int:
@@ -96,15 +100,23 @@ class Slots:
 
 
 class Step:
-    """What attention needs to know of a pass, made once for all layers."""
+    """What layers need to know of a pass, made once for all of them."""
 
     def __init__(
-        self, memory: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor, top: int, width: int, pieces: Sequence[Piece]
+        self,
+        memory: torch.Tensor,
+        rows: torch.Tensor,
+        positions: torch.Tensor,
+        top: int,
+        width: int,
+        pieces: Sequence[Piece],
+        loras: Sequence[tuple[str, slice]] = (),
     ) -> None:
         """`memory`: of the slots. `rows`, `positions`: (tokens,) of each token's slot and of each in its conversation.
         `pieces`: those of more than one token; they come last. All others lie in the first `top` rows, and are the next of
-        fewer than `width` tokens."""
+        fewer than `width` tokens. `loras`: which tokens each reads."""
         self._memory = memory
+        self.loras = loras
         self.rows, self.positions = rows, positions
         self._pieces = pieces
         self._singles = rows[: len(rows) - sum(piece.count for piece in pieces)]
@@ -123,7 +135,8 @@ class Step:
         singles = [piece for piece in pieces if piece.count == 1]
         top = max((piece.row for piece in singles), default=-1) + 1
         width = max((piece.end for piece in singles), default=0)
-        return cls(memory, rows, torch.tensor(positions, device=memory.device), top, width, pieces[len(singles) :])
+        several = pieces[len(singles) :]
+        return cls(memory, rows, torch.tensor(positions, device=memory.device), top, width, several, _by_lora(pieces))
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
         """(1, heads, tokens, width) each, keys and values with heads of their own -> (1, tokens, heads, width)."""
@@ -171,6 +184,17 @@ def _attend_piece(
     return seen.flatten(0, 1).transpose(0, 1)
 
 
+def _by_lora(pieces: Sequence[Piece]) -> list[tuple[str, slice]]:
+    """Which tokens each LoRA reads, where pieces lie one behind the other."""
+    found, at = [], 0
+    for lora, group in groupby(pieces, attrgetter("lora")):
+        end = at + sum(piece.count for piece in group)
+        if lora is not None:
+            found.append((lora, slice(at, end)))
+        at = end
+    return found
+
+
 def _of_piece(piece: Piece, memory: torch.Tensor) -> torch.Tensor:
     """(count, tokens): each of its tokens sees those before it."""
     return _added(torch.ones(piece.count, piece.end, dtype=torch.bool, device=memory.device).triu(piece.past + 1), memory)
@@ -203,6 +227,9 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 class PackedModel:
     """A mind's language model for steps."""
+
+    mixes = False
+    """Whether a pass may be for answers of several adapters; else each has passes of its own."""
 
     def __init__(self, model: JnanaForConditionalGeneration) -> None:
         self._model = model

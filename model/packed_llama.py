@@ -20,6 +20,8 @@ from model.packed import PackedModel, Step
 class PackedLlama(PackedModel):
     """A mind's language model for steps, if it was rounded."""
 
+    mixes = True
+
     def __init__(self, model: JnanaForConditionalGeneration) -> None:
         super().__init__(model)
         config: Any = self._text.config
@@ -36,10 +38,10 @@ class PackedLlama(PackedModel):
         cos, sin = self._turns(step, embedded)
         stream = embedded
         for number, layer in enumerate(self._layers):
-            said = self._attend(step, number, layer.qkv.multiply(self._normalised(stream)), cos, sin)
-            stream = stream + layer.o.multiply(said)
-            gate, up = layer.gate_up.multiply(self._normalised(stream)).chunk(2, -1)
-            stream = stream + layer.down.multiply(silu(gate).mul_(up))
+            said = self._attend(step, number, layer.qkv.multiply(self._normalised(stream), step.loras), cos, sin)
+            stream = stream + layer.o.multiply(said, step.loras)
+            gate, up = layer.gate_up.multiply(self._normalised(stream), step.loras).chunk(2, -1)
+            stream = stream + layer.down.multiply(silu(gate).mul_(up), step.loras)
         return self._normalised(stream)
 
     def _normalised(self, stream: torch.Tensor) -> torch.Tensor:

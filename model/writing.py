@@ -13,6 +13,7 @@ import torch
 
 from model.detokenize import Detokenizer, StopStrings
 from model.mind import Mind, Prompt
+from model.packed import Piece
 from model.prefixes import Keys, keys_of
 from model.sampling import Chooser, Sampling
 
@@ -74,6 +75,15 @@ class Writing:
     def unread(self) -> int:
         """Tokens until the next one of the answer can be chosen."""
         return len(self._ids) + len(self._answer) - self.past
+
+    @property
+    def lora(self) -> str | None:
+        """The key of what reads it."""
+        return self.prompt.attached.lora if self.prompt.attached else None
+
+    def piece(self, count: int) -> Piece:
+        """Its next unread tokens, in a pass."""
+        return Piece(self.row, self.past, count, self.lora)
 
     @cached_property
     def _prompt_keys(self) -> Keys:

@@ -328,7 +328,7 @@ def test_slots_count_what_they_hold_already(mind: SmallMind) -> None:
 
 def test_a_short_question_is_read_without_the_long_one_beside_it(mind: SmallMind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "PROMPT_TOKENS", 16)
-    ours = Batch(PackedModel(mind.model), Prefixes(0), None)
+    ours = Batch(PackedModel(mind.model), Prefixes(0))
 
     def ask(seed: int, words: int) -> Writing:
         given: Any = mind
@@ -350,7 +350,7 @@ def test_a_short_question_is_read_without_the_long_one_beside_it(mind: SmallMind
 
 def test_a_long_prompt_is_read_although_short_ones_never_end(mind: SmallMind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "PROMPT_TOKENS", 16)
-    ours = Batch(PackedModel(mind.model), Prefixes(0), None)
+    ours = Batch(PackedModel(mind.model), Prefixes(0))
 
     def ask(seed: int, words: int) -> Writing:
         given: Any = mind

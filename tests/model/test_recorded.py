@@ -78,6 +78,7 @@ async def test_those_of_different_adapters_are_apart(mind: SmallMind) -> None:
 
     class Other:
         writer = mind  # for its stop tokens
+        lora = None
 
     adapters: list[Any] = [Other(), Other()]
     prompts, recorder = mixed(mind, 16), Recorder()
