@@ -123,4 +123,4 @@ class Attachments:
             raise WeightsError(f"The projector {file} does not fit this preset's tower and language model.") from error
         if self._rotation is not None:
             projector.rotation = self._rotation.matrix
-        return projector.to(self._placement.device, self._placement.dtype).eval()
+        return projector.to(self._placement.device, self._placement.dtype).eval().requires_grad_(False)

@@ -13,6 +13,7 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, NoReturn, TypeVar
 
 import structlog
@@ -182,8 +183,7 @@ class Engine:
             self._packed.threads = Threads(most, {size: threads})
             asyncio.run(practise(size))
 
-        rows = {size: size if size <= self.slots else 1 for size in SIZES}
-        sizes = [size for size in SIZES if slots.bytes_of(rows[size], CAPACITY_STEP) <= PRACTICE_BYTES]
+        sizes = list(takewhile(lambda size: slots.bytes_of(min(size, self.slots), CAPACITY_STEP) <= PRACTICE_BYTES, SIZES))
         self._packed.threads = Threads.measured(practise_with, most, sizes)
         asyncio.run(self.compute(self._prefixes.clear))
         log.info("threads", most=most, best=self._packed.threads.best)

@@ -30,20 +30,25 @@ READERS = frozenset({*QKV, *GATE_UP})
 WRITERS = frozenset({"o_proj", "down_proj"})
 PROJECTIONS = READERS | WRITERS
 """Of a layer, by what they do with the stream."""
+VARIANTS = (
+    *("use_dora", "use_bdlora", "use_qalora", "lora_bias", "fan_in_fan_out"),
+    *("alora_invocation_tokens", "arrow_config", "kasa_config", "velora_config", "monteclora_config"),
+)
+"""Of a LoraConfig: what is more than low-rank matrices."""
 TINY = 1e-8
 """What a row of zeros is divided by."""
 
 
 def is_supported(config: PreTrainedConfig) -> bool:
     """Whether this CPU and a language model of this configuration can do it."""
-    is_plain = config.model_type == "llama" and not (config.attention_bias or config.mlp_bias)
+    is_plain = config.model_type == "llama" and config.hidden_act == "silu" and not (config.attention_bias or config.mlp_bias)
     return is_plain and BACKEND in torch.backends.quantized.supported_engines
 
 
 def takes(config: Any) -> bool:
     """Whether a LoRA of this LoraConfig can be rotated: low-rank matrices beside the layers' projections, and nothing else."""
     targets = config.target_modules
-    extras = (config.use_dora, config.lora_bias, config.modules_to_save, config.bias != "none", config.fan_in_fan_out)
+    extras = (config.modules_to_save, config.bias != "none", *(getattr(config, name, None) for name in VARIANTS))
     return isinstance(targets, set | list) and set(targets) <= PROJECTIONS and not any(extras)
 
 

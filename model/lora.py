@@ -116,19 +116,24 @@ def put(text: PreTrainedModel, config: Any, weights: dict[str, torch.Tensor], fo
     nn.Module.eval(text)
 
 
-def _give_to_rounded(text: PreTrainedModel, key: str) -> None:
+def _give_to_rounded(text: nn.Module, key: str) -> None:
     """What PEFT put around layers in 8 bits, into them."""
     found: dict[Together, dict[int, LowRank]] = {}
-    for name, module in list(text.named_modules()):
-        base = getattr(module, "base_layer", None)
-        if isinstance(base, Int8Linear):
-            around: Any = module
-            down, up = around.lora_A[key].weight.detach(), around.lora_B[key].weight.detach()
-            low_rank = LowRank(down.T.contiguous(), up.T * around.scaling[key])
-            found.setdefault(base.together, {})[base.which] = low_rank
-            text.set_submodule(name, base)
+    for base, around in _unwrap_rounded(text):
+        down, up = around.lora_A[key].weight.detach(), around.lora_B[key].weight.detach()
+        found.setdefault(base.together, {})[base.which] = LowRank(down.T.contiguous(), up.T * around.scaling[key])
     for together, low_ranks in found.items():
         together.put(key, low_ranks)
+
+
+def _unwrap_rounded(model: nn.Module) -> list[tuple[Int8Linear, Any]]:
+    """Put layers in 8 bits back in their places, and return what PEFT had put around each."""
+    found = []
+    for name, module in list(model.named_modules()):
+        if isinstance(base := getattr(module, "base_layer", None), Int8Linear):
+            model.set_submodule(name, base)
+            found.append((base, module))
+    return found
 
 
 def layers(model: nn.Module) -> list[Any]:
@@ -155,6 +160,7 @@ def take_out(model: nn.Module, key: str) -> None:
     """Let go of the LoRA that was put in as `key`. PEFT activates another one: `activate` is due."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Adapter .* was active", UserWarning)
+        _unwrap_rounded(model)  # of one that did not fit
         for layer in layers(model):
             layer.take_out(key) if isinstance(layer, Together) else layer.delete_adapter(key)
     getattr(model, "peft_config", {}).pop(key, None)

@@ -2,7 +2,7 @@
 
 A pass is hundreds of products, and threads meet after every one of them; between passes others want the cores, those who send
 the tokens away. On one machine two threads wrote at half the speed of one, while they read prompts nearly twice as fast; on
-another they read prompts of a hundred tokens more slowly as well (docs/results/threads.md).
+another they read short prompts more slowly as well (docs/results/threads.md).
 """
 
 from __future__ import annotations

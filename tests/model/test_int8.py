@@ -47,12 +47,17 @@ def language(*, tied: bool = True) -> LlamaForCausalLM:
     return model
 
 
-def put_in(model: LlamaForCausalLM, rotation: Rotation | None, *, seed: int = 1, key: str = "learnt") -> None:
-    """A LoRA that has learnt something."""
+def with_lora(model: LlamaForCausalLM, *, seed: int = 1, **options: Any) -> LlamaForCausalLM:
+    """One that has learnt something, through PEFT. `options`: of its LoraConfig."""
     torch.manual_seed(seed)
-    trained = language()
-    inject_adapter_in_model(LoraConfig(r=4, target_modules=EVERYWHERE, init_lora_weights=False), trained)
-    config, weights = lora.extract(trained)
+    options = {"r": 4, "target_modules": EVERYWHERE, **options}
+    inject_adapter_in_model(LoraConfig(init_lora_weights=False, **options), model)
+    return model
+
+
+def put_in(model: LlamaForCausalLM, rotation: Rotation | None, *, seed: int = 1, key: str = "learnt", **options: Any) -> None:
+    """A LoRA that has learnt something. `options`: as above."""
+    config, weights = lora.extract(with_lora(language(), seed=seed, **options))
     lora.put(model, config, rotation.of_lora(weights) if rotation else weights, Path("learnt"), key=key)
 
 
@@ -88,6 +93,42 @@ def test_adapters_beside_each_other_make_the_differences_they_make_in_fp32() -> 
     alone = logits(rounded, "other")
     lora.take_out(rounded, "one")
     assert torch.equal(logits(rounded, "other"), alone)
+    assert torch.equal(logits(rounded, "one"), logits(rounded)), "nothing of it is left"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"target_modules": ["k_proj", "up_proj"]},
+        {"target_modules": ["q_proj", "v_proj", "down_proj"], "use_rslora": True},
+        {"rank_pattern": {"k_proj": 2, "gate_proj": 8}, "alpha_pattern": {"v_proj": 32}},
+        {"layers_to_transform": [1]},
+    ],
+    ids=str,
+)
+def test_a_lora_beside_some_layers_changes_what_it_changes_in_fp32(options: dict[str, Any]) -> None:
+    plain, rounded = language(), language()
+    put_in(plain, None, **options)
+    put_in(rounded, quantise(rounded), **options)
+    before = logits(plain, "learnt") - logits(plain)
+    after = logits(rounded, "learnt") - logits(rounded)
+    assert cosine_similarity(before, after, dim=-1).median() > 0.95
+
+
+def test_one_that_is_refused_leaves_the_way_free_for_one_beside_fewer_layers() -> None:
+    model = language()
+    rotation = quantise(model)
+    few: dict[str, Any] = {"target_modules": ["q_proj", "v_proj"]}
+    put_in(model, rotation, key="before", **few)
+    before = logits(model, "before")
+    config, weights = lora.extract(with_lora(language()))
+    config.r = 7
+    with pytest.raises(WeightsError, match="do not fit"):
+        lora.put(model, config, rotation.of_lora(weights), Path("unfit"), key="unfit")
+    lora.take_out(model, "unfit")
+    put_in(model, rotation, key="after", **few)
+    assert torch.equal(logits(model, "after"), before)
+    assert torch.equal(logits(model, "before"), before)
 
 
 def test_pictures_are_rotated_with_the_language() -> None:
@@ -151,7 +192,13 @@ def test_pocket_takes_8_bits_on_a_cpu_unless_told_otherwise(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "options",
-    [{"use_dora": True}, {"lora_bias": True}, {"target_modules": ["q_proj", "lm_head"]}, {"target_modules": "all-linear"}],
+    [
+        {"use_dora": True},
+        {"lora_bias": True},
+        {"alora_invocation_tokens": [1]},
+        {"target_modules": ["q_proj", "lm_head"]},
+        {"target_modules": "all-linear"},
+    ],
     ids=str,
 )
 def test_a_lora_that_cannot_be_rotated_keeps_fp32(tmp_path: Path, options: dict[str, Any]) -> None:

@@ -39,13 +39,14 @@ def assembled(text: LlamaForCausalLM) -> JnanaForConditionalGeneration:
 
 
 @pytest.fixture
-def model() -> JnanaForConditionalGeneration:
-    """In 8 bits, with two LoRAs."""
+def packed() -> PackedLlama:
+    """With two LoRAs, which came after it was at work."""
     text = language()
     rotation = quantise(text)
+    packed = PackedLlama(assembled(text))
     for seed, name in enumerate(("one", "other")):
         put_in(text, rotation, seed=seed, key=name)
-    return assembled(text)
+    return packed
 
 
 def with_rows(packed: PackedModel) -> Any:
@@ -60,22 +61,20 @@ def some(packed: PackedModel, tokens: int) -> torch.Tensor:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("key", KEYS)
-def test_it_is_the_pass_of_transformers_layers(model: JnanaForConditionalGeneration, key: str | None) -> None:
-    lora.activate(lora.layers(model), key)
-    assert PackedLlama.takes(model)
-    plain, quick = PackedModel(model), PackedLlama(model)
-    slots, others = with_rows(plain), with_rows(quick)
+def test_it_is_the_pass_of_transformers_layers(packed: PackedLlama, key: str | None) -> None:
+    plain = PackedModel(packed._model)
+    lora.activate(lora.layers(packed._model), key)
+    slots, others = with_rows(plain), with_rows(packed)
     for pieces in STEPS:
-        embedded = some(quick, sum(piece.count for piece in pieces))
+        embedded = some(packed, sum(piece.count for piece in pieces))
         theirs = plain.forward(slots, pieces, embedded)
-        assert torch.equal(quick.forward(others, [replace(piece, lora=key) for piece in pieces], embedded), theirs)
+        assert torch.equal(packed.forward(others, [replace(piece, lora=key) for piece in pieces], embedded), theirs)
     assert torch.equal(others.memory, slots.memory)
 
 
 @torch.inference_mode()
 @pytest.mark.parametrize("keys", [("one", "one", None), (None, "one", "other"), ("other", None, "one")])
-def test_each_lora_reads_what_is_for_it(model: JnanaForConditionalGeneration, keys: tuple[str | None, ...]) -> None:
-    packed = PackedLlama(model)
+def test_each_lora_reads_what_is_for_it(packed: PackedLlama, keys: tuple[str | None, ...]) -> None:
     together, alone = with_rows(packed), with_rows(packed)
     for pieces in STEPS:
         pieces = [replace(piece, lora=keys[piece.row]) for piece in pieces]
@@ -106,15 +105,16 @@ class RoundedMind(SmallMind):
         return replace(prompt, input_ids=prompt.input_ids % 128)  # of which there are in its vocabulary
 
 
-async def test_answers_with_different_adapters_share_passes(model: JnanaForConditionalGeneration) -> None:
-    mind: Any = RoundedMind(model)
+async def test_answers_with_different_adapters_share_passes(packed: PackedLlama) -> None:
+    mind: Any = RoundedMind(packed._model)
     prompts = [mind.for_lora(KEYS[at % 3], at) for at in range(6)]
     engine = Engine(mind)
     try:
         alone = [await ask(engine, prompt, max_tokens=2) for prompt in prompts]
         passes: list[int] = []
-        model.lm_head.register_forward_pre_hook(lambda _, given: passes.append(len(given[0])))
+        mind.model.lm_head.register_forward_pre_hook(lambda _, given: passes.append(len(given[0])))
         engine._prefixes.clear()
+        assert isinstance(engine._packed, PackedLlama)
         answers = await asyncio.gather(*(ask(engine, prompt) for prompt in prompts))
     finally:
         engine.close()
