@@ -1,4 +1,5 @@
-"""What it costs that people who are answered at the same time have different adapters: their passes take turns.
+"""What it costs that people who are answered at the same time have different adapters: in fp32 their passes take turns, in 8
+bits they share them.
 
     python -m benchmarks.adapters > docs/results/adapters.md
 
