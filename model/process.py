@@ -90,6 +90,7 @@ def run(
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Run a worker on a listening socket until it is asked to stop. Blocking. Raises CannotServe when it cannot load."""
+    allocator.settle()
     worker = Worker(settings, loader, on_progress)
     try:
         code = asyncio.run(_serve(worker, listener, on_ready))
