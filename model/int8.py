@@ -65,7 +65,7 @@ class Together:
     """Weights of linear layers without bias that read the same rows, rounded; multiplied in one go when the first is asked.
 
     LoRA beside them is in fp32 and computed here as well, down in one product for all of them: layer by layer, as PEFT does it,
-    five times as many operations took a quarter of the time of a pass.
+    it took a quarter of the time of a pass.
     """
 
     def __init__(self, weights: Sequence[torch.Tensor], *, fine: bool) -> None:
