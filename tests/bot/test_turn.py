@@ -284,7 +284,8 @@ async def test_an_empty_answer_is_a_failure(turns: Turns, model: FakeModel) -> N
 async def test_a_turn_has_a_time_limit_and_keeps_what_was_written(
     store: Store, client: ModelClient, settings: Settings, model: FakeModel
 ) -> None:
-    turns = Turns(store, client, settings.model_copy(update={"turn_timeout": 0.5}))
+    # Long enough for the word to come on a busy machine, too.
+    turns = Turns(store, client, settings.model_copy(update={"turn_timeout": 3.0}))
     model.say("Hm", hold=True)
     failed = await end_of(await turns.start(message("Think")))
     assert isinstance(failed, Failed)
