@@ -8,7 +8,6 @@ for each token: so a token comes out the same alone and in a crowd, and sums of 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,11 +16,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-WEIGHT_LEVELS = 127
-LEVELS, ZERO = 63, 64
-"""Activations become 1 to 127: without VNNI a CPU adds two products in 16 bits, and 2 * 127 * 127 is what fits into them."""
-BACKEND = "fbgemm"
-"""Of torch's quantized operators: the one that is fast on x86 with and without VNNI, and takes fp32 for fp32."""
+from model import levels
+from model.levels import LEVELS, TINY, Rounded
+
 FINE = frozenset({"q_proj", "k_proj", "v_proj", "down_proj"})
 """Layers whose activations need more than 7 bits, by measurement (docs/results/int8.md)."""
 QKV, GATE_UP = ("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj")
@@ -35,14 +32,12 @@ VARIANTS = (
     *("alora_invocation_tokens", "arrow_config", "kasa_config", "velora_config", "monteclora_config"),
 )
 """Of a LoraConfig: what is more than low-rank matrices."""
-TINY = 1e-8
-"""What a row of zeros is divided by."""
 
 
 def is_supported(config: PreTrainedConfig) -> bool:
     """Whether this CPU and a language model of this configuration can do it."""
     is_plain = config.model_type == "llama" and config.hidden_act == "silu" and not (config.attention_bias or config.mlp_bias)
-    return is_plain and BACKEND in torch.backends.quantized.supported_engines
+    return is_plain and levels.are_supported()
 
 
 def takes(config: Any) -> bool:
@@ -72,9 +67,7 @@ class Together:
         """`weights`: (out, in) fp32 each. `fine`: activations in two parts of 7 bits each, at half the speed."""
         self._fine = fine
         self._sizes = [len(weight) for weight in weights]
-        weight = torch.cat(list(weights))
-        scales = (weight.abs().amax(1) / WEIGHT_LEVELS).clamp_min(TINY)
-        self._packed = _packed((weight / scales[:, None]).round().to(torch.int8), scales)
+        self._rounded = Rounded(torch.cat(list(weights)))
         self._active: str | None = None
         self._loras: dict[str, tuple[torch.Tensor, Mapping[int, torch.Tensor]]] = {}
         """`down` of all layers, side by side, and `up` of each."""
@@ -121,14 +114,12 @@ class Together:
     def _product(self, rows: torch.Tensor) -> torch.Tensor:
         scales = rows.abs().amax(-1, keepdim=True).clamp_min_(TINY).div_(_LEVELS)  # vector_norm(inf) takes ten times as long
         scaled = rows / scales
-        if self._fine:
-            coarse = scaled.round()
-            rest = scaled.sub_(coarse).mul_(_REST)  # what rounding left, at most half a level
-            both = _multiplied(torch.cat([coarse, rest]), self._packed)
-            product = torch.add(both[: len(rows)], both[len(rows) :], alpha=1 / (2 * LEVELS))
-        else:
-            product = _multiplied(scaled, self._packed)
-        return product.mul_(scales)
+        coarse = scaled.round()
+        if not self._fine:
+            return self._rounded.multiply(coarse).mul_(scales)
+        rest = scaled.sub_(coarse).mul_(_REST).round_()  # what rounding left, at most half a level
+        product, of_rest = self._rounded.multiply(coarse, rest).chunk(2)
+        return product.add_(of_rest, alpha=1 / (2 * LEVELS)).mul_(scales)
 
 
 _LEVELS, _REST = torch.tensor(float(LEVELS)), torch.tensor(2.0 * LEVELS)
@@ -154,25 +145,6 @@ def rounded(weights: Sequence[torch.Tensor], *, fine: bool) -> list[Int8Linear]:
     """Layers of these weights, (out, in) fp32 each, that read the same; `fine` as Together takes it."""
     together = Together(weights, fine=fine)
     return [Int8Linear(together, which, weight) for which, weight in enumerate(weights)]
-
-
-def _multiplied(scaled: torch.Tensor, packed: Any) -> torch.Tensor:
-    product: torch.Tensor = torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(scaled, 1.0, ZERO, packed)
-    return product
-
-
-def _packed(levels: torch.Tensor, scales: torch.Tensor) -> Any:
-    """Weights as torch's operator takes them."""
-    previous = torch.backends.quantized.engine
-    torch.backends.quantized.engine = BACKEND
-    try:
-        with warnings.catch_warnings():  # tensors of quantized types will leave torch one day; the operator has no other form
-            warnings.simplefilter("ignore", UserWarning)
-            zeros = torch.zeros(len(scales), dtype=torch.int64)
-            marked = torch._make_per_channel_quantized_tensor(levels, scales.double(), zeros, 0)
-            return torch.ops.quantized.linear_prepack(marked, None)
-    finally:
-        torch.backends.quantized.engine = previous
 
 
 @dataclass(frozen=True)
