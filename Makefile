@@ -15,7 +15,8 @@ run: setup
 
 ## make test    set up, run the whole test suite
 test: setup
-	@.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes -r requirements/evaluate.txt
+	@.venv/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --require-hashes \
+	  -r requirements/evaluate.txt -r requirements/lmms.txt
 	@exec .venv/bin/python -m pytest -n 2 --dist loadfile
 
 ## make setup   .venv with pinned, hashed packages and the pocket weights
@@ -39,6 +40,8 @@ lock:
 	  --generate-hashes --no-emit-package torch --no-header --upgrade --output-file requirements/lock.txt
 	uv pip compile pyproject.toml --extra evaluate --constraint requirements/lock.txt --universal --python-version 3.11 \
 	  --generate-hashes --no-header --upgrade --output-file requirements/evaluate.txt
+	uv pip compile pyproject.toml --extra lmms --constraint requirements/lock.txt --universal --python-version 3.11 \
+	  --generate-hashes --no-header --upgrade --output-file requirements/lmms.txt
 
 ## make pocket-model  train the adapter that comes along for pocket again, from nothing: hours on two cores
 pocket-model: setup

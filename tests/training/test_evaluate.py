@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from bot.cli import cli
 from model.attached import Attached
 from model.files import MANIFEST
 from model.mind import Message, Mind
@@ -244,12 +243,6 @@ def test_what_is_missing_is_said_in_a_sentence(easy: Path, arguments: list[str],
     assert done.exit_code == 1
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-
-
-def test_evaluate_hangs_on_jnana_and_shows_how_lmms_eval_asks_our_server() -> None:
-    done = CliRunner().invoke(cli, ["evaluate", "lmms"], env={"MODEL_PORT": "9000"})
-    assert done.exit_code == 0
-    assert "base_url=http://127.0.0.1:9000/v1,api_key=none" in done.stdout
 
 
 # --- a mind ---

@@ -1,21 +1,26 @@
 """lmms-eval, the suite that papers use, asking our server: how, for those who want its figures.
 
-Its flags are those of version 0.7.3 (MIT), model `openai`. It needs an environment of its own, because it asks for av < 16 and
-the bot for av >= 18, and it downloads its test sets from the hub.
+Version 0.7.3 (MIT), model `openai`, as an extra: sixteen small packages beside ours (requirements/lmms.txt). Its own metadata
+asks for av < 16, which only tasks with videos import, and for sixty packages of other models and tasks; pyproject.toml leaves
+them out. It downloads its test sets from the hub.
 """
 
 from __future__ import annotations
 
 HOW = """\
-In an environment of its own:
+In this environment, once:
 
-    pip install lmms-eval==0.7.3
-    jnana serve                      # in another terminal, from our environment
+    pip install --require-hashes --no-deps -r requirements/lmms.txt
+
+and then:
+
+    jnana serve                      # in another terminal
     python -m lmms_eval --model openai \\
         --model_args model={model},base_url={url},api_key={key},num_concurrent=1,timeout=600 \\
         --tasks pope,gqa --batch_size 1 --limit 100 --output_path lmms-eval
 
---limit is for a first try. Its figures have no baselines beside them: `jnana evaluate pope` has.
+--limit is for a first try. Its figures have no baselines beside them: `jnana evaluate pope` has. And its pope counts "Yes." as
+wrong where "yes" is right: look at the answers first (--log_samples).
 """
 
 
