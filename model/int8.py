@@ -3,7 +3,7 @@
 The stream between layers is rotated by an orthogonal matrix that is folded into the weights (QuaRot, Ashkboos et al. 2024,
 https://arxiv.org/abs/2404.00456): exactly computed, nothing changes, but no channel is much louder than the others any more.
 Then weights are rounded to 8 bits, with a scale for each output, and what they are multiplied with to 7 bits, with a scale
-for each token: so a token comes out the same alone and in a crowd, and sums of whole numbers the same on every CPU.
+for each token: so a product comes out the same alone and in a crowd, and sums of whole numbers the same on every CPU.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Products of whole numbers: weights of 8 bits with rows of 7, by torch's quantized operators.
 
 Sums of whole numbers are the same in any order, so two libraries can take turns: fbgemm for few rows and, on a CPU with tiles
-(AMX), oneDNN for many. Nobody's answer depends on how many others are written, or on which CPU.
+(AMX), oneDNN for many: a row gives the same product whichever it is, beside how many others, and on which CPU.
 """
 
 from __future__ import annotations
 
-import time
+import timeit
 import warnings
 from collections.abc import Sequence
 from functools import cache
@@ -26,6 +26,8 @@ MANY = 16
 """Rows from which tiles are faster, by measurement (docs/results/int8.md)."""
 TRIED = 64
 """Rows, and inputs and outputs, of the product by which tiles are tried."""
+TOO_SLOW = 10
+"""Times that fbgemm takes, from which on oneDNN has no tiles: its reference takes thousands."""
 
 
 def are_supported() -> bool:
@@ -85,21 +87,24 @@ class _OneDnn:
 
 @cache
 def has_tiles() -> bool:
-    """Whether this CPU has them for 8 bits, and oneDNN may use them. Milliseconds, once.
+    """Whether this CPU has them for 8 bits, and oneDNN uses them. Milliseconds, once.
 
-    It is tried: where the system forbids tiles, oneDNN multiplies by a reference that is thousands of times slower.
+    It is tried: where tiles are forbidden, by the system or ONEDNN_MAX_CPU_ISA, oneDNN takes a reference that is thousands of
+    times slower, or adds up in 16 bits, which overflow.
     """
     if not (torch.backends.mkldnn.is_available() and torch.cpu.get_capabilities().get("amx_int8")):  # type: ignore[no-untyped-call]
         return False
-    rows, weight = torch.ones(TRIED, TRIED), (torch.ones(TRIED, TRIED, dtype=torch.int8), torch.ones(TRIED))
-    return _seconds(_OneDnn(*weight), rows) < 10 * _seconds(_Fbgemm(*weight), rows)
+    levels, scales = torch.full((TRIED, TRIED), WEIGHT_LEVELS, dtype=torch.int8), torch.ones(TRIED)
+    rows = torch.full((TRIED, TRIED), float(LEVELS))
+    few, many = _Fbgemm(levels, scales), _OneDnn(levels, scales)
+    return torch.equal(many.multiply([rows]), few.multiply([rows])) and _seconds(many, rows) < TOO_SLOW * _seconds(few, rows)
 
 
 def _seconds(library: _Fbgemm | _OneDnn, rows: torch.Tensor) -> float:
-    """The best of three products."""
-    found = []
-    for _ in range(3):
-        start = time.perf_counter()
-        library.multiply([rows])
-        found.append(time.perf_counter() - start)
-    return min(found)
+    """The best of three products, with one thread: two of them wait for each other where the other core is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return min(timeit.repeat(lambda: library.multiply([rows]), number=1, repeat=3))
+    finally:
+        torch.set_num_threads(threads)

@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -29,6 +29,8 @@ ATTENTION = "jnana_packed"
 
 CAPACITY_STEP = 128
 """Tokens by which slots grow, at least: growing copies all of them."""
+WIDTH_STEP = 64
+"""Tokens by which what the next token of an answer looks at grows: those of about as many lie in one product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,14 @@ class Piece:
     @property
     def end(self) -> int:
         return self.past + self.count
+
+
+class Span(NamedTuple):
+    """Rows of slots that lie side by side, and how many tokens of each are looked at."""
+
+    first: int
+    end: int
+    width: int
 
 
 class Slots:
@@ -107,23 +117,22 @@ class Step:
         memory: torch.Tensor,
         rows: torch.Tensor,
         positions: torch.Tensor,
-        top: int,
-        width: int,
+        spans: Sequence[Span],
         pieces: Sequence[Piece],
         loras: Sequence[tuple[str, slice]] = (),
     ) -> None:
         """`memory`: of the slots. `rows`, `positions`: (tokens,) of each token's slot and of each in its conversation.
-        `pieces`: those of more than one token; they come last. All others lie in the first `top` rows, and are the next of
-        fewer than `width` tokens. `loras`: which tokens each reads."""
+        `pieces`: those of more than one token; they come last. All others lie in `spans`, which ascend. `loras`: which tokens
+        each reads."""
         self._memory = memory
         self.loras = loras
         self.rows, self.positions = rows, positions
         self._pieces = pieces
         self._singles = rows[: len(rows) - sum(piece.count for piece in pieces)]
-        self._top, self._width = top, width
-        ends = torch.ones(top, dtype=torch.int64, device=rows.device)  # rows between that do not take part see one token
-        ends[self._singles] = positions[: len(self._singles)] + 1
-        self._mask = _added((torch.arange(width, device=rows.device) >= ends[:, None])[:, None, None], memory)
+        self._spans = spans
+        ends = torch.ones(spans[-1].end if spans else 0, dtype=torch.int64, device=rows.device)
+        ends[self._singles] = positions[: len(self._singles)] + 1  # rows between that do not take part see one token
+        self._span_masks = [_of_span(ends[first:end], width, memory) for first, end, width in spans]
         self._masks = [_of_piece(piece, memory) if piece.past else None for piece in pieces]
 
     @classmethod
@@ -133,10 +142,9 @@ class Step:
         rows = torch.tensor([piece.row for piece in pieces for _ in range(piece.count)], device=memory.device)
         positions = [at for piece in pieces for at in range(piece.past, piece.end)]
         singles = [piece for piece in pieces if piece.count == 1]
-        top = max((piece.row for piece in singles), default=-1) + 1
-        width = max((piece.end for piece in singles), default=0)
         several = pieces[len(singles) :]
-        return cls(memory, rows, torch.tensor(positions, device=memory.device), top, width, several, _by_lora(pieces))
+        spans = _spans(singles, apart=memory.device.type == "cpu")
+        return cls(memory, rows, torch.tensor(positions, device=memory.device), spans, several, _by_lora(pieces))
 
     def attend(self, layer: int, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scale: float) -> torch.Tensor:
         """(1, heads, tokens, width) each, keys and values with heads of their own -> (1, tokens, heads, width)."""
@@ -155,19 +163,32 @@ class Step:
         return torch.cat(said)[None]
 
     def _attend_singles(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, scale: float) -> torch.Tensor:
-        """All answers' next tokens together, over the rows as they lie: copying the ones that take part would cost more."""
+        """Answers' next tokens, span by span, over the rows as they lie: copying the ones that take part would cost more."""
         heads, count, width = query.shape
         groups = (keys.shape[1], heads // keys.shape[1], width)  # heads that share keys are as good as more queries
-        asked = query.new_zeros(self._top, *groups)
+        asked = query.new_zeros(self._spans[-1].end, *groups)
         asked[self._singles] = query.transpose(0, 1).reshape(count, *groups)
-        seen = scaled_dot_product_attention(
-            asked,
-            keys[: self._top, :, : self._width],
-            values[: self._top, :, : self._width],
-            attn_mask=self._mask,
-            scale=scale,
-        )
+        seen = torch.empty_like(asked)
+        for (first, end, until), mask in zip(self._spans, self._span_masks, strict=True):
+            seen[first:end] = scaled_dot_product_attention(
+                asked[first:end], keys[first:end, :, :until], values[first:end, :, :until], attn_mask=mask, scale=scale
+            )
         return seen[self._singles].reshape(count, heads, width)
+
+
+def _spans(singles: Sequence[Piece], *, apart: bool) -> list[Span]:
+    """Spans that these lie in. `apart`: conversations of other lengths in other ones, so that a short one neither waits for a
+    long one's tokens nor sums up in another order beside it; a GPU takes one command for all."""
+    if not apart:
+        return [Span(0, max(each.row for each in singles) + 1, max(each.end for each in singles))] if singles else []
+    spans: list[Span] = []
+    for piece in sorted(singles, key=attrgetter("row")):
+        width = -(-piece.end // WIDTH_STEP) * WIDTH_STEP
+        if spans and spans[-1].end == piece.row and spans[-1].width == width:
+            spans[-1] = spans[-1]._replace(end=piece.row + 1)
+        else:
+            spans.append(Span(piece.row, piece.row + 1, width))
+    return spans
 
 
 def _attend_piece(
@@ -193,6 +214,11 @@ def _by_lora(pieces: Sequence[Piece]) -> list[tuple[str, slice]]:
             found.append((lora, slice(at, end)))
         at = end
     return found
+
+
+def _of_span(ends: torch.Tensor, width: int, memory: torch.Tensor) -> torch.Tensor:
+    """(rows, 1, 1, width): each sees the tokens before its end."""
+    return _added((torch.arange(width, device=ends.device) >= ends[:, None])[:, None, None], memory)
 
 
 def _of_piece(piece: Piece, memory: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ import structlog
 import torch
 
 from model.modeling import JnanaForConditionalGeneration
-from model.packed import PackedModel, Piece, Slots, Step, doubled
+from model.packed import PackedModel, Piece, Slots, Span, Step, doubled
 
 WIDTH_STEP = 256
 """Tokens by which what a graph looks at grows: less would be recorded more often, more would be read for nothing."""
@@ -94,7 +94,7 @@ class Recording:
         top, width = min(shape.rows, rows), min(shape.width, capacity)
 
         def compute() -> torch.Tensor:
-            step = Step(memory, self._where[0], self._where[1], top, width, ())
+            step = Step(memory, self._where[0], self._where[1], [Span(0, top, width)], ())
             return model.compute(step, self._embedded, slice(None))
 
         self._fill(pieces, embedded)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
-from transformers import AutoModel, LlamaForCausalLM
+from transformers import AutoModel, LlamaConfig, LlamaForCausalLM
 
 from model import int8, lora
 from model.attached import Attached
@@ -83,6 +83,24 @@ def test_each_lora_reads_what_is_for_it(packed: PackedLlama, keys: tuple[str | N
         found = packed.forward(together, pieces, torch.cat(embedded))
         # Not to the last bit: how fp32 adds up depends on how many rows there are, and a level of 8 bits on that.
         assert cosine_similarity(found, torch.cat(each), dim=-1).min() > 0.99
+
+
+@torch.inference_mode()
+def test_next_tokens_are_the_same_to_the_last_bit_alone_and_beside_longer_and_shorter_ones() -> None:
+    torch.manual_seed(0)
+    config = LlamaConfig(vocab_size=128, hidden_size=192, intermediate_size=512, num_hidden_layers=3, num_attention_heads=3)
+    text = LlamaForCausalLM(config).eval()
+    quantise(text)
+    packed = PackedLlama(assembled(text))
+    lengths = [12, 30, 61, 64, 65, 190, 31, 500, *range(100, 130, 3)]
+    slots = packed.slots()
+    rows = [slots.take(max(lengths) + 1) for _ in lengths]
+    slots.memory.normal_()
+    pieces = [Piece(row, length, 1) for row, length in zip(rows, lengths, strict=True)]
+    embedded = some(packed, len(pieces))
+    alone = torch.cat([packed.forward(slots, [piece], embedded[at : at + 1]) for at, piece in enumerate(pieces)])
+    for which in (slice(None), slice(3, 9), slice(None, None, 2)):
+        assert torch.equal(packed.forward(slots, pieces[which], embedded[which]), alone[which])
 
 
 def test_layers_that_were_not_rounded_are_left_to_transformers() -> None:
