@@ -45,6 +45,8 @@ class Answer:
         self._request_id = request_id
         self._id = f"chatcmpl-{uuid.uuid4().hex}"
         self._created = int(time.time())
+        preset, asked = worker.settings.preset, request.model or ""
+        self._model = asked if asked.startswith(f"{preset}/") else preset
         self._started = Started("", (), ())
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         self._first: Event | None = None
@@ -74,7 +76,7 @@ class Answer:
                 return ChatCompletion(
                     id=self._id,
                     created=self._created,
-                    model=self._worker.settings.preset,
+                    model=self._model,
                     choices=[Choice(message=AssistantMessage(content="".join(text)), finish_reason=event.reason)],
                     usage=_usage(event),
                     jnana=self._summary(event),
@@ -140,7 +142,7 @@ class Answer:
         return ChatChunk(
             id=self._id,
             created=self._created,
-            model=self._worker.settings.preset,
+            model=self._model,
             choices=choices,
             jnana=jnana,
             usage=usage,

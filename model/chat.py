@@ -15,6 +15,7 @@ from model.engine import Closed, OutOfMemory
 from model.errors import bad_request, no_adapter, out_of_memory, queue_full, shutting_down, too_large, too_long
 from model.inputs import MAX_IMAGES, MAX_RECORDINGS, decode_base64, picture
 from model.mind import MOST_CHARACTERS_PER_TOKEN, Message, Prompt, PromptTooLong
+from model.presets import PRESETS
 from model.queue import QueueClosed, QueueFull
 from model.sampling import Sampling
 from model.schema import MAX_STOP_LENGTH, MAX_STOPS, AudioPart, ChatMessage, ChatRequest, ImagePart
@@ -97,8 +98,11 @@ class Turn:
     @contextlib.asynccontextmanager
     async def _adapter(self) -> AsyncIterator[Attached]:
         """Who is asked."""
-        preset, slash, name = self.request.model.partition("/")
-        is_asked_for = slash and preset == self.worker.settings.preset
+        preset, slash, name = (self.request.model or "").partition("/")
+        ours = self.worker.settings.preset
+        is_asked_for = slash and preset == ours
+        if slash and preset in PRESETS and preset != ours:
+            raise no_adapter(f"This worker serves {ours}, and no {preset}.", "model")
         async with contextlib.AsyncExitStack() as held:
             try:
                 with admission():

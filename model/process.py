@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -96,6 +97,7 @@ def run(
         code = asyncio.run(_serve(worker, listener, on_ready))
     finally:
         worker.close()
+        gc.freeze()  # Python would look through all of torch's objects once more before it ends, for seconds on a busy machine
     if code != STOPPED:
         raise CannotServe(worker.health().detail, code)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import AfterValidator, BaseModel, Field, SerializerFunctionWrapHandler, model_serializer
 
 MAX_STOPS = 4
 """Stop strings in one request (OpenAI's limit)."""
@@ -24,9 +24,17 @@ MAX_TEXTS = 1000
 """Texts to count in one request."""
 
 
+def _whole(text: str) -> str:
+    """With a replacement character for every half of a pair, which JSON may have (an emoji cut in two) and UTF-8 has not."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+Text = Annotated[str, AfterValidator(_whole)]
+
+
 class TextPart(BaseModel):
     type: Literal["text"]
-    text: str
+    text: Text
 
 
 class ImageUrl(BaseModel):
@@ -56,7 +64,7 @@ Part = Annotated[TextPart | ImagePart | AudioPart, Field(discriminator="type")]
 
 class ChatMessage(BaseModel):
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[Part] | None = None
+    content: Text | list[Part] | None = None
     name: str | None = None
 
 
@@ -67,14 +75,14 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """What is optional may also be null. Temperature and `top_p` default to 0 and 1: the likeliest token."""
 
-    model: str = ""
-    """"<preset>/<adapter>" asks for an adapter, or the plain base as `none`; by any other name the default answers."""
+    model: Text | None = None
+    """"<preset>/<adapter>" asks for an adapter, or the plain base as `none`; by other servers' names the default answers."""
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, ge=0, le=1)
     max_tokens: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    stop: str | list[str] | None = None
+    stop: Text | list[Text] | None = None
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -84,7 +92,7 @@ class ChatRequest(BaseModel):
 
 
 class TokenizeRequest(BaseModel):
-    input: list[str] = Field(max_length=MAX_TEXTS)
+    input: list[Text] = Field(max_length=MAX_TEXTS)
 
 
 class TokenizeResponse(BaseModel):
@@ -189,7 +197,7 @@ class ModelCard(BaseModel):
 
 
 class DefaultAdapter(BaseModel):
-    name: str
+    name: Text
 
 
 class ModelList(BaseModel):

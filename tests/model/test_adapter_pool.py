@@ -86,7 +86,7 @@ def photo() -> dict[str, Any]:
 QUESTIONS: list[Any] = ["Hello, you", [photo(), {"type": "text", "text": "What is this?"}], "end of question"]
 
 
-async def ask(server: Running, question: Any, model: str = "phi2", **options: Any) -> Any:
+async def ask(server: Running, question: Any, model: Any = "phi2", **options: Any) -> Any:
     messages: Any = [{"role": "user", "content": question}]
     return await server.openai.chat.completions.create(
         model=model, messages=messages, max_tokens=options.pop("max_tokens", 12), **options
@@ -186,8 +186,16 @@ async def test_an_adapter_that_is_not_there_is_refused_by_name(server: Running, 
         with pytest.raises(openai.NotFoundError, match="there are one, other, third") as refused:
             await ask(server, "Hello", name)
         assert refused.value.code == "model_not_found"
-    for name in ("gpt-4o", "openai/gpt-4o", ""):  # other servers' names: the default answers
-        assert (await ask(server, "Hello", name)).model_extra["jnana"]["adapter"] == "none"
+    with pytest.raises(openai.NotFoundError, match="This worker serves phi2, and no pocket"):
+        await ask(server, "Hello", "pocket/none")
+    for name in ("gpt-4o", "openai/gpt-4o", "", None):  # other servers' names: the default answers
+        answer = await ask(server, "Hello", name)
+        assert (answer.model, answer.model_extra["jnana"]["adapter"]) == ("phi2", "none")
+
+
+async def test_an_answer_bears_the_name_that_was_asked_for(server: Running) -> None:
+    assert (await ask(server, "Hello", "phi2/one")).model == "phi2/one"
+    assert {chunk.model async for chunk in await ask(server, "Hello", "phi2/one", stream=True)} == {"phi2/one"}
 
 
 async def test_models_lists_all_that_may_be_asked_for(server: Running) -> None:

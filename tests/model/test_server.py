@@ -260,6 +260,18 @@ async def test_bad_requests_get_openais_error_shape(server: Running, body: dict[
     assert error["type"] == "invalid_request_error"
 
 
+async def test_half_a_character_is_replaced(server: Running) -> None:
+    server.mind.say("ok")
+    body = rb'{"model": "x\ud83d", "messages": [{"role": "user", "content": "cut \ud83d here"}], "stop": "\udd25"}'
+    json_body = {"Content-Type": "application/json"}
+    assert (await server.http.post("/v1/chat/completions", content=body, headers=json_body)).status_code == 200
+    assert server.mind.seen[-1][0].parts == ("cut \N{REPLACEMENT CHARACTER} here",)
+    counted = await server.http.post("/tokenize", content=rb'{"input": ["\ud83d", "\ud83d\ude00"]}', headers=json_body)
+    assert counted.json()["counts"] == [len("\N{REPLACEMENT CHARACTER}".encode()), len("😀".encode())]
+    refused = await server.http.put("/v1/adapters/default", content=rb'{"name": "\ud83d"}', headers=json_body)
+    assert refused.status_code == 400
+
+
 async def test_other_wrong_requests_get_the_same_shape(server: Running) -> None:
     for method, path, content, status in (
         ("GET", "/v1/nothing", b"", 404),
