@@ -160,6 +160,6 @@ def _explained(checkpoints: Path) -> Iterator[None]:
         if getattr(error, "errno", None) in NO_SPACE or "No space left" in str(error) or "File too large" in str(error):
             raise TrainingError(
                 f"The disk with {checkpoints} is full: make room and give the same command again; it goes on from the last "
-                "checkpoint."
+                "checkpoint, if there is one."
             ) from error
         raise TrainingError(f"Checkpoints cannot be kept in {checkpoints}: {error}.") from error

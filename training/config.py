@@ -353,8 +353,8 @@ def load(kind: type[R], path: Path, changes: Sequence[str] = ()) -> R:
         raise TrainingError(f"The configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(values, dict):
         raise TrainingError(f"The configuration {path} should be keys with values, such as `stage: align`.")
-    for change in changes:
-        _apply(values, change)
+    if wrong := [mistake for change in changes if (mistake := _apply(values, change))]:
+        raise Mistakes("--set needs a change:", wrong)
     try:
         return kind.model_validate(values)
     except ValidationError as error:
@@ -367,21 +367,22 @@ def dump(run: RunConfig) -> str:
     return yaml.safe_dump(run.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _apply(values: dict[str, Any], change: str) -> None:
+def _apply(values: dict[str, Any], change: str) -> str | None:
+    """Put a change in. Returns what is wrong with it."""
     key, equals, text = change.partition("=")
     if not equals:
-        raise TrainingError(f"--set {change}: should be key=value, such as optimizer.lr=1e-3.")
+        return f"{change}: should be key=value, such as optimizer.lr=1e-3"
     *parents, last = key.split(".")
-    at = values
+    at: Any = values
     for parent in parents:
-        inner = at.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            raise TrainingError(f"--set {change}: {parent} has no keys of its own.")
-        at = inner
+        at = at.setdefault(parent, {})
+        if not isinstance(at, dict):
+            return f"{change}: {parent} has no keys of its own"
     try:
         at[last] = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
-        raise TrainingError(f"--set {change}: the value is not valid YAML.") from None
+        return f"{change}: the value is not valid YAML"
+    return None
 
 
 def _follows(detail: Mapping[str, Any]) -> bool:

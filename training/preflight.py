@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import structlog
 import torch
 
 from model.adapters import PROJECTOR
@@ -17,8 +18,10 @@ from training.hardware import fastest_precision, memory_of_this_machine
 from training.loggers import missing_loggers
 from training.memory import memory, total
 from training.plan import ANEW, fitting, larger
-from training.resume import ROTARY, ROTARY_BEFORE, deciding, differing, may_change
+from training.resume import ROTARY, ROTARY_BEFORE, changed, deciding, differing, may_change
 from training.runs import CONFIG, INFO, RunFolder
+
+log = structlog.get_logger(__name__)
 
 COCO = "http://images.cocodataset.org/annotations/annotations_trainval2017.zip (pictures: .../zips/train2017.zip, val2017.zip)"
 PUBLISHED_AT = {
@@ -44,8 +47,10 @@ def agreed(run: RunConfig, folder: Path, processes: int) -> RunConfig:
         raise TrainingError(f"{folder} is a run of the stage {info.stage}, not {run.stage}: name another folder.")
     begun = load(STAGES[info.stage], folder / CONFIG, _undecided(there))
     run = run.settled(begun.computes_in)
-    if changed := "; ".join(differing(deciding(begun, info.hardware.devices), deciding(run, processes))):
-        raise TrainingError(f"{folder} is a run with other settings ({changed}): take those, or name another folder.")
+    if refused := "; ".join(differing(deciding(begun, info.hardware.devices), deciding(run, processes))):
+        raise TrainingError(f"{folder} is a run with other settings ({refused}): take those, or name another folder.")
+    if others := "; ".join(changed(begun, run)):
+        log.warning("the run goes on with other settings", changed=others)
     return run
 
 

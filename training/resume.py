@@ -44,6 +44,15 @@ def deciding(run: RunConfig, processes: int) -> str:
 
 def differing(before: str, now: str) -> list[str]:
     """Keys that are not the same in two results of `deciding`, with what they were and are."""
-    one, other = ({**BEFORE, **flat(json.loads(text))} for text in (before, now))
-    changed = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
-    return [f"{key}: begun with {one.get(key)}, now {other.get(key)}" for key in changed]
+    return _changed(json.loads(before), json.loads(now))
+
+
+def changed(before: RunConfig, now: RunConfig) -> list[str]:
+    """Keys that may change and did, with what they were and are: whoever changed them by accident should see it."""
+    return _changed(before.model_dump(mode="json"), now.model_dump(mode="json"))
+
+
+def _changed(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    one, other = ({**BEFORE, **flat(values)} for values in (before, now))
+    keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+    return [f"{key}: begun with {one.get(key)}, now {other.get(key)}" for key in keys]

@@ -18,6 +18,14 @@ def mistakes(tmp_path: Path, kind: type[Align | Pretrain], values: dict[str, obj
     return told.value.mistakes
 
 
+def test_changes_that_cannot_be_made_are_told_all_at_once(tmp_path: Path) -> None:
+    assert mistakes(tmp_path, Pretrain, PRETRAIN, "nonsense", "steps.more=1", "threads=[", "optimizer.lr=1e-3") == (
+        "nonsense: should be key=value, such as optimizer.lr=1e-3",
+        "steps.more=1: steps has no keys of its own",
+        "threads=[: the value is not valid YAML",
+    )
+
+
 def test_contradictions_are_told_together_with_what_else_is_wrong(tmp_path: Path) -> None:
     changes = ("optimizer.warmup_steps=525", "sequence_length=4096", "batch.size=33", "speed=1")
     assert sorted(mistakes(tmp_path, Pretrain, PRETRAIN, *changes)) == [

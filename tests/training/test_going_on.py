@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from pydantic import TypeAdapter
+from structlog.testing import capture_logs
 
 from model.adapters import Name
 from tests.training.test_pretrain import run
@@ -53,6 +54,17 @@ def test_a_run_that_is_refused_stays_as_it_was(begun: Path, shards: Path) -> Non
         assert [(begun / name).read_bytes() for name in (CONFIG, INFO)] == before
     assert train(begun, "steps=5") == "finished"
     assert [(begun / name).read_bytes() for name in (CONFIG, INFO)] != before
+
+
+def test_a_run_that_goes_on_with_other_settings_says_which(begun: Path) -> None:
+    with capture_logs() as logs:
+        assert train(begun) == "finished"
+    assert not logs
+    with capture_logs() as logs:
+        assert train(begun, "steps=6", "optimizer.lr=5e-3") == "finished"
+    [line] = logs
+    assert line["log_level"] == "warning"
+    assert "optimizer.lr: begun with 0.01, now 0.005; steps: begun with 4, now 6" in line["changed"]
 
 
 def test_an_artefact_that_a_kill_prevented_has_its_validation_loss_all_the_same(

@@ -50,7 +50,7 @@ def shown(server: Running) -> list[str]:
     environment = {"MODEL_PORT": str(urlsplit(server.url).port)}
     done = CliRunner().invoke(cli, ["evaluate", "lmms"], env=environment)
     assert done.exit_code == 0
-    command = done.stdout[done.stdout.index("python -m lmms_eval") : done.stdout.index("\n\n--limit")]
+    command = done.stdout[done.stdout.index("python -m lmms_eval") : done.stdout.index("\n\nIt downloads")]
     return shlex.split(command.replace("\\\n", ""))
 
 
