@@ -176,14 +176,15 @@ def import_original(
     """Take over the checkpoint that the original Jñāna published: a PEFT adapter and two files with the projector."""
     settings, chosen = _settings(preset)
     with sentences(), progress() as on_progress:
-        weights = prepare(chosen, settings.home, on_progress)
         target = shelf.folder_of(chosen, settings.home) / name
         if target.exists():
             raise WeightsError(f"There is an adapter {name} already: give another --name.")
-        from model.original import import_original as import_checkpoint  # imports torch
+        from model.original import Checkpoint  # imports torch
+        from model.original import import_original as import_checkpoint
 
-        files = [path.expanduser() for path in projector]
-        done = import_checkpoint(folder.expanduser(), files, chosen, weights, target, name=name, force=force)
+        checkpoint = Checkpoint.read(folder.expanduser(), [path.expanduser() for path in projector])
+        weights = prepare(chosen, settings.home, on_progress)  # gigabytes, which nobody pulls for files that are no such thing
+        done = import_checkpoint(checkpoint, chosen, weights, target, name=name, force=force)
     if done.difference is not None:
         said = "is the base's" if done.difference == 0 else f"differs from the base's by up to {done.difference:.2%} of a row"
         print(f"Its embedding ({done.rows:,} rows) {said} and was left out.")

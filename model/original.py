@@ -53,21 +53,35 @@ class Imported:
     """Of that embedding; it is left out."""
 
 
-def import_original(
-    folder: Path,
-    projector_files: Sequence[Path],
-    preset: Preset,
-    weights: PreparedWeights,
-    target: Path,
-    *,
-    name: str,
-    force: bool,
-) -> Imported:
-    """Write `target`, an artefact, from the adapter in `folder` and the projector's .pth files, in whatever order.
+@dataclass(frozen=True)
+class Checkpoint:
+    """What was published, read."""
 
-    Raises WeightsError: files of another kind or size; or, unless `force`, an embedding that is not the base's.
+    folder: Path
+    config: Any
+    """peft's LoraConfig."""
+    lora: dict[str, torch.Tensor]
+    resized: dict[str, torch.Tensor]
+    """What belongs to the resized vocabulary."""
+    projector: Projector
+
+    @classmethod
+    def read(cls, folder: Path, projector_files: Sequence[Path]) -> Checkpoint:
+        """The adapter in `folder` and the projector's .pth files, in whatever order.
+
+        Raises WeightsError: files of another kind or size.
+        """
+        return cls(folder, *_read_lora(folder), read_projector(projector_files))
+
+
+def import_original(
+    checkpoint: Checkpoint, preset: Preset, weights: PreparedWeights, target: Path, *, name: str, force: bool
+) -> Imported:
+    """Write `target`, an artefact.
+
+    Raises WeightsError: it does not fit; or, unless `force`, its embedding is not the base's.
     """
-    config, lora, resized = _read_lora(folder)
+    folder, config, lora, resized = checkpoint.folder, checkpoint.config, checkpoint.lora, checkpoint.resized
     difference = _difference(resized, weights.language)
     if difference is not None and difference > TOLERANCE and not force:
         raise WeightsError(
@@ -75,7 +89,7 @@ def import_original(
             f"(rounding explains {TOLERANCE:.2%}), so its LoRA belongs to another language model: pull the one it was trained "
             "on, or give --force to leave the embedding out all the same."
         )
-    projector = read_projector(projector_files)
+    projector = checkpoint.projector
     skeleton = _skeleton(weights.language)
     _require_width(projector, weights, skeleton)
     put(skeleton, config, lora, folder)

@@ -149,6 +149,16 @@ def test_import_of_the_original(run: Run, checkpoint: Checkpoint) -> None:  # no
     assert "'../up' cannot be an adapter's name" in run("import-original", *arguments, "--name", "../up").stderr
 
 
+def test_what_is_no_checkpoint_is_told_before_phi2_is_pulled(tmp_path: Path, checkpoint: Checkpoint) -> None:  # noqa: F811
+    arguments = ["adapters", "import-original", str(checkpoint.folder), "--projector", str(checkpoint.linear)]
+    done = CliRunner().invoke(app, arguments, env={"JNANA_HOME": str(tmp_path / "empty")})
+    assert (done.exit_code, "give the linear layer's file and the block's" in done.stderr) == (3, True)
+    whole = CliRunner().invoke(
+        app, [*arguments, "--projector", str(checkpoint.block)], env={"JNANA_HOME": str(tmp_path / "empty")}
+    )
+    assert (whole.exit_code, "jnana models pull phi2" in whole.stderr) == (3, True)
+
+
 def test_listing_needs_no_torch_and_hangs_on_jnana(run: Run) -> None:
     call = "app(['adapters', 'list'], standalone_mode=False)"
     code = f"import sys; from model.cli import app; {call}; sys.exit('torch' in sys.modules)"

@@ -14,10 +14,10 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from model import lora
+from model import lora, original
 from model.adapters import Adapter
 from model.mind import Message, Mind
-from model.original import Imported, import_original
+from model.original import Imported
 from model.presets import PHI2
 from model.weights import PreparedWeights, WeightsError
 from tests.model import tiny_home
@@ -79,7 +79,8 @@ def checkpoint(weights: PreparedWeights, tmp_path: Path) -> Checkpoint:
 
 def take(checkpoint: Checkpoint, weights: PreparedWeights, target: Path, *files: Path, force: bool = False) -> Imported:
     chosen = files or (checkpoint.linear, checkpoint.block)
-    return import_original(checkpoint.folder, chosen, PHI2, weights, target, name="original", force=force)
+    read = original.Checkpoint.read(checkpoint.folder, chosen)
+    return original.import_original(read, PHI2, weights, target, name="original", force=force)
 
 
 def test_the_imported_mind_computes_what_the_original_did(
