@@ -16,8 +16,8 @@ import itertools
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from model.engine import Engine
 from model.machine import available_cores
 from model.mind import Prompt
 from model.sampling import Sampling
+from model.threads import apart
 
 PROMPT, ANSWER = 64, 64
 """Tokens."""
@@ -149,12 +150,30 @@ def llama_cpp(gguf: Path, threads: int) -> Side:
     return run
 
 
-def engine(precision: str, threads: int) -> Engine:
+def own(precision: str, threads: int) -> Side:
+    """Ours. A new engine each time: one that waits would keep a team of threads (model.threads.apart)."""
     mind = pocket.load(precision, threads)
     mind.default.writer.stop_token_ids = ()
-    engine = Engine(mind)
-    engine.choose_threads(threads)
-    return engine
+    with closed(Engine(mind)) as first:
+        first.choose_threads(threads)
+        chosen = first._packed.threads
+
+    def run(asked: list[list[int]]) -> Run:
+        with closed(Engine(mind)) as engine:
+            engine._packed.threads = chosen
+            return ours(engine, asked)
+
+    return run
+
+
+@contextmanager
+def closed(engine: Engine) -> Iterator[Engine]:
+    """An engine whose thread has ended behind the block."""
+    try:
+        yield engine
+    finally:
+        engine.close()
+        engine.join()
 
 
 def measured(sides: Mapping[str, Side], rounds: int, vocabulary: int) -> tuple[Figures, Figures]:
@@ -166,7 +185,7 @@ def measured(sides: Mapping[str, Side], rounds: int, vocabulary: int) -> tuple[F
             asked = prompts(crowd, turn * 100 + crowd, vocabulary)
             for name, run in sides.items():
                 few = asked[:2] if name.startswith(ALONE) else asked
-                made = run(few)
+                made = apart(partial(run, few))
                 rate = len(few) * ANSWER / made.seconds
                 if turn:  # the first round warms everything up
                     rates.setdefault((name, crowd), []).append(rate)
@@ -183,7 +202,7 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path, help="pocket's language model for llama.cpp")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    engines = {precision: engine(precision, options.threads) for precision in ("fp32", "int8")}
+    engines = {precision: own(precision, options.threads) for precision in ("fp32", "int8")}
     peer = AutoModelForCausalLM.from_pretrained(pocket.weights().language, dtype=torch.float32).eval()
     sides: dict[str, Side] = {
         ALONE: lambda asked: one_by_one(peer, asked),
@@ -193,12 +212,9 @@ def main() -> None:
     }
     for threads in sorted({1, options.threads}) if options.gguf else ():
         sides[f"llama.cpp, 4 bits, threads: {threads}"] = llama_cpp(options.gguf, threads)
-    for precision, own in engines.items():
-        sides[f"engine, {precision}"] = partial(ours, own)
+    sides |= {f"engine, {precision}": run for precision, run in engines.items()}
     sides = {name: run for name, run in sides.items() if name not in options.without}
     rates, firsts = measured(sides, options.rounds, peer.config.vocab_size)
-    for own in engines.values():
-        own.close()
     print(header("Many people at once", "torch", "transformers", *(["llama-cpp-python"] if options.gguf else [])))
     print(f"pocket, {options.threads} threads, {options.rounds} rounds, medians. Tokens a second of all together:\n")
     rows = [[name, *(f"{statistics.median(rates[name, crowd]):.1f}" for crowd in CROWDS)] for name in sides]

@@ -11,14 +11,35 @@ import contextlib
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 SIZES = (1, 4, 16, 32, 128)
 """Tokens of the passes that are measured: the next ones of so many answers, or of a prompt. Longer ones take all threads."""
 ROUNDS = 3
 SECONDS, LONGEST = 1.0, 5.0
 """For each size, after which it is not tried again; and for all, after which no further size is."""
+
+
+def apart(work: Callable[[], T]) -> T:
+    """What `work` returns, from a thread that ends with it.
+
+    OpenMP keeps a team for every thread that ever computed with several, and once there are more of those than cores none of
+    them waits for its next piece any more, but sleeps and has to be woken: every product then took two or three times as long.
+    So only the engine's thread has one (GOMP_SPINCOUNT in https://gcc.gnu.org/onlinedocs/libgomp/Environment-Variables.html).
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="apart") as thread:
+        return thread.submit(work).result()
+
+
+def compute_alone() -> None:
+    """From now on the thread that calls this computes without others."""
+    torch.get_num_threads()  # so that torch knows this thread: at first sight it gives one the number that was set last, by any
+    torch.set_num_threads(1)
 
 
 class Threads:

@@ -26,6 +26,7 @@ from model.settings import WorkerSettings
 from model.shelf import chosen
 from model.sight import Picture
 from model.speech import Speech
+from model.threads import apart, compute_alone
 from model.weights import PreparedWeights, Progress, WeightsError, prepare
 
 log = structlog.get_logger(__name__)
@@ -68,16 +69,18 @@ def _load(
     preset: Preset, weights: PreparedWeights, adapter: Path | None, settings: WorkerSettings, progress: Progress
 ) -> Parts:
     threads = settings.cpu_threads()
-    mind = Mind.load(
-        preset,
-        weights,
-        adapter=adapter,
-        device=settings.device,
-        precision=settings.precision,
-        threads=threads,
-        hints=settings.hints,
-        ocr=settings.ocr,
-        progress=progress,
+    mind = apart(
+        lambda: Mind.load(
+            preset,
+            weights,
+            adapter=adapter,
+            device=settings.device,
+            precision=settings.precision,
+            threads=threads,
+            hints=settings.hints,
+            ocr=settings.ocr,
+            progress=progress,
+        )
     )
     progress(LOADING, LOAD_STEPS - 1, LOAD_STEPS)
     record = CudaGraphs(mind.device) if settings.cuda_graphs and mind.device.type == "cuda" else None
@@ -108,7 +111,7 @@ class Worker:
         self._progress = progress
         self._parts: Parts | None = None
         self._load_thread = ThreadPoolExecutor(1, thread_name_prefix="load")
-        self._open_thread = ThreadPoolExecutor(1, thread_name_prefix="open")
+        self._open_thread = ThreadPoolExecutor(1, thread_name_prefix="open", initializer=compute_alone)
         self.metrics.watch("queue_length", "Requests waiting for the language model.", lambda: self.queue.waiting)
         self.metrics.watch("running", "Answers being written.", lambda: self.queue.running)
         self.metrics.watch("ready", "1 when the model is loaded.", lambda: self.status == "ready")

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from model import threads
+from model import threads, worker
 from model.engine import Engine
-from model.threads import Threads
+from model.presets import POCKET
+from model.settings import WorkerSettings
+from model.threads import Threads, apart
+from model.weights import PreparedWeights
 from tests.model import tiny
 from tests.model.test_batching import SmallMind, ask, mixed, text_of
 
@@ -21,6 +29,62 @@ def one_afterwards() -> Iterator[None]:
     """Other tests of this process compute with one."""
     yield
     torch.set_num_threads(1)
+
+
+COMPUTED_APART = """
+import os, time
+import torch
+from model.threads import apart
+
+torch.set_num_threads(3)
+before = len(os.listdir("/proc/self/task"))
+inside = apart(lambda: [torch.zeros(1_000_000).exp(), len(os.listdir("/proc/self/task"))][1])
+end = time.monotonic() + 20
+while len(os.listdir("/proc/self/task")) > before and time.monotonic() < end:
+    time.sleep(0.01)
+print(inside - before, len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="Linux tells threads there")
+def test_what_was_computed_apart_leaves_no_team_of_threads() -> None:
+    done = subprocess.run([sys.executable, "-c", COMPUTED_APART], capture_output=True, text=True, check=True)
+    inside, left = map(int, done.stdout.split())
+    assert inside > 1, "it was computed by several"
+    assert left == 0
+
+
+def test_what_is_wrong_apart_is_raised() -> None:
+    with pytest.raises(ZeroDivisionError):
+        apart(lambda: 1 / 0)
+
+
+def test_only_the_engines_thread_keeps_a_team(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[threading.Thread] = []
+
+    def load(*_: Any, **__: Any) -> Any:
+        loaded.append(threading.current_thread())
+        return SimpleNamespace(device=torch.device("cpu"))
+
+    monkeypatch.setattr(worker.Mind, "load", load)
+    monkeypatch.setattr(worker, "Engine", lambda *_: SimpleNamespace(choose_threads=lambda most: None, slots=1))
+    for name in ("AdapterPool", "Speech"):
+        monkeypatch.setattr(worker, name, lambda *_, **__: None)
+    worker._load(POCKET, PreparedWeights(Path(), Path(), Path()), None, WorkerSettings(), lambda *_: None)
+    assert [thread.is_alive() for thread in loaded] == [False]
+
+
+def test_photos_are_opened_with_one_thread() -> None:
+    torch.get_num_threads()  # this thread is known to torch
+    torch.set_num_threads(3)
+    opening = worker.Worker(WorkerSettings())
+    try:
+        opening._open_thread.submit(int).result()
+        torch.set_num_threads(3)  # as the engine does after every pass
+        assert opening._open_thread.submit(torch.get_num_threads).result() == 1
+        assert torch.get_num_threads() == 3
+    finally:
+        opening.close()
 
 
 class Machine:
