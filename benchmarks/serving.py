@@ -203,7 +203,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     engines = {precision: own(precision, options.threads) for precision in ("fp32", "int8")}
-    peer = AutoModelForCausalLM.from_pretrained(pocket.weights().language, dtype=torch.float32).eval()
+    peer = apart(lambda: AutoModelForCausalLM.from_pretrained(pocket.weights().language, dtype=torch.float32).eval())
     sides: dict[str, Side] = {
         ALONE: lambda asked: one_by_one(peer, asked),
         f"{ALONE}, 1 thread": with_threads(1, lambda asked: one_by_one(peer, asked)),
