@@ -7,7 +7,6 @@ from pathlib import Path
 from model.mind import Mind
 from model.presets import get_preset
 from model.settings import WorkerSettings
-from model.threads import apart
 from model.weights import PreparedWeights, prepare
 
 
@@ -18,18 +17,16 @@ def weights() -> PreparedWeights:
 
 def load(precision: str, threads: int, *, adapter: Path | None = None, hints: bool = False, ocr: bool = False) -> Mind:
     """On the CPU. Blocking, seconds."""
-    return apart(
-        lambda: Mind.load(
-            get_preset("pocket"),
-            weights(),
-            adapter=adapter,
-            device="cpu",
-            precision=precision,
-            threads=threads,
-            hints=hints,
-            ocr=ocr,
-            progress=_silently,
-        )
+    return Mind.load(
+        get_preset("pocket"),
+        weights(),
+        adapter=adapter,
+        device="cpu",
+        precision=precision,
+        threads=threads,
+        hints=hints,
+        ocr=ocr,
+        progress=_silently,
     )
 
 

@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,7 +184,7 @@ def measured(sides: Mapping[str, Side], rounds: int, vocabulary: int) -> tuple[F
             asked = prompts(crowd, turn * 100 + crowd, vocabulary)
             for name, run in sides.items():
                 few = asked[:2] if name.startswith(ALONE) else asked
-                made = apart(partial(run, few))
+                made = apart(run)(few)
                 rate = len(few) * ANSWER / made.seconds
                 if turn:  # the first round warms everything up
                     rates.setdefault((name, crowd), []).append(rate)
@@ -203,7 +202,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     engines = {precision: own(precision, options.threads) for precision in ("fp32", "int8")}
-    peer = apart(lambda: AutoModelForCausalLM.from_pretrained(pocket.weights().language, dtype=torch.float32).eval())
+    peer = apart(AutoModelForCausalLM.from_pretrained)(pocket.weights().language, dtype=torch.float32).eval()
     sides: dict[str, Side] = {
         ALONE: lambda asked: one_by_one(peer, asked),
         f"{ALONE}, 1 thread": with_threads(1, lambda asked: one_by_one(peer, asked)),

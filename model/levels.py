@@ -27,7 +27,7 @@ MANY = 16
 TRIED = 64
 """Rows, and inputs and outputs, of the product by which tiles are tried."""
 TOO_SLOW = 10
-"""Times that fbgemm takes, from which on oneDNN has no tiles: its reference takes thousands."""
+"""Times that fbgemm takes, from which on oneDNN has no tiles: its reference takes a hundred and more."""
 
 
 def are_supported() -> bool:
@@ -89,7 +89,7 @@ class _OneDnn:
 def has_tiles() -> bool:
     """Whether this CPU has them for 8 bits, and oneDNN uses them. Milliseconds, once.
 
-    It is tried: where tiles are forbidden, by the system or ONEDNN_MAX_CPU_ISA, oneDNN takes a reference that is thousands of
+    It is tried: where tiles are forbidden, by the system or ONEDNN_MAX_CPU_ISA, oneDNN takes a reference that is hundreds of
     times slower, or adds up in 16 bits, which overflow.
     """
     if not (torch.backends.mkldnn.is_available() and torch.cpu.get_capabilities().get("amx_int8")):  # type: ignore[no-untyped-call]

@@ -31,6 +31,7 @@ from model.presets import Precision, Preset
 from model.prompt import Placeholder, PromptWriter, Turn, spoken
 from model.quantize import Needs, place
 from model.sight import Eyes, Gaze, Picture, Sight
+from model.threads import apart
 from model.weights import PreparedWeights, Progress, WeightsError
 
 log = structlog.get_logger(__name__)
@@ -111,6 +112,7 @@ class Mind:
         self.switch_to(default)
 
     @classmethod
+    @apart
     def load(
         cls,
         preset: Preset,

@@ -8,14 +8,16 @@ another they read short prompts more slowly as well (docs/results/threads.md).
 from __future__ import annotations
 
 import contextlib
+import functools
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 SIZES = (1, 4, 16, 32, 128)
@@ -25,15 +27,20 @@ SECONDS, LONGEST = 1.0, 5.0
 """For each size, after which it is not tried again; and for all, after which no further size is."""
 
 
-def apart(work: Callable[[], T]) -> T:
-    """What `work` returns, from a thread that ends with it.
+def apart(work: Callable[P, T]) -> Callable[P, T]:
+    """The same, in a thread that ends with it; whoever calls waits.
 
     OpenMP keeps a team for every thread that ever computed with several, and once there are more of those than cores none of
     them waits for its next piece any more, but sleeps and has to be woken: every product then took two or three times as long.
-    So only the engine's thread has one (GOMP_SPINCOUNT in https://gcc.gnu.org/onlinedocs/libgomp/Environment-Variables.html).
+    So only the engine's thread has one (https://gcc.gnu.org/onlinedocs/libgomp/GOMP_005fSPINCOUNT.html).
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="apart") as thread:
-        return thread.submit(work).result()
+
+    @functools.wraps(work)
+    def in_thread(*args: P.args, **options: P.kwargs) -> T:
+        with ThreadPoolExecutor(1, thread_name_prefix="apart") as thread:
+            return thread.submit(work, *args, **options).result()
+
+    return in_thread
 
 
 def compute_alone() -> None:

@@ -26,7 +26,7 @@ from model.settings import WorkerSettings
 from model.shelf import chosen
 from model.sight import Picture
 from model.speech import Speech
-from model.threads import apart, compute_alone
+from model.threads import compute_alone
 from model.weights import PreparedWeights, Progress, WeightsError, prepare
 
 log = structlog.get_logger(__name__)
@@ -69,18 +69,16 @@ def _load(
     preset: Preset, weights: PreparedWeights, adapter: Path | None, settings: WorkerSettings, progress: Progress
 ) -> Parts:
     threads = settings.cpu_threads()
-    mind = apart(
-        lambda: Mind.load(
-            preset,
-            weights,
-            adapter=adapter,
-            device=settings.device,
-            precision=settings.precision,
-            threads=threads,
-            hints=settings.hints,
-            ocr=settings.ocr,
-            progress=progress,
-        )
+    mind = Mind.load(
+        preset,
+        weights,
+        adapter=adapter,
+        device=settings.device,
+        precision=settings.precision,
+        threads=threads,
+        hints=settings.hints,
+        ocr=settings.ocr,
+        progress=progress,
     )
     progress(LOADING, LOAD_STEPS - 1, LOAD_STEPS)
     record = CudaGraphs(mind.device) if settings.cuda_graphs and mind.device.type == "cuda" else None

@@ -8,18 +8,17 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from model import threads, worker
+from model import mind, threads, worker
 from model.engine import Engine
 from model.presets import POCKET
 from model.settings import WorkerSettings
 from model.threads import Threads, apart
-from model.weights import PreparedWeights
+from model.weights import PreparedWeights, WeightsError
 from tests.model import tiny
 from tests.model.test_batching import SmallMind, ask, mixed, text_of
 
@@ -38,7 +37,7 @@ from model.threads import apart
 
 torch.set_num_threads(3)
 before = len(os.listdir("/proc/self/task"))
-inside = apart(lambda: [torch.zeros(1_000_000).exp(), len(os.listdir("/proc/self/task"))][1])
+inside = apart(lambda: [torch.zeros(1_000_000).exp(), len(os.listdir("/proc/self/task"))][1])()
 end = time.monotonic() + 20
 while len(os.listdir("/proc/self/task")) > before and time.monotonic() < end:
     time.sleep(0.01)
@@ -56,21 +55,30 @@ def test_what_was_computed_apart_leaves_no_team_of_threads() -> None:
 
 def test_what_is_wrong_apart_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        apart(lambda: 1 / 0)
+        apart(lambda: 1 / 0)()
 
 
-def test_only_the_engines_thread_keeps_a_team(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mind_is_loaded_in_a_thread_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[threading.Thread] = []
 
-    def load(*_: Any, **__: Any) -> Any:
+    def place(*_: Any, **__: Any) -> Any:
         loaded.append(threading.current_thread())
-        return SimpleNamespace(device=torch.device("cpu"))
+        raise WeightsError("far enough")
 
-    monkeypatch.setattr(worker.Mind, "load", load)
-    monkeypatch.setattr(worker, "Engine", lambda *_: SimpleNamespace(choose_threads=lambda most: None, slots=1))
-    for name in ("AdapterPool", "Speech"):
-        monkeypatch.setattr(worker, name, lambda *_, **__: None)
-    worker._load(POCKET, PreparedWeights(Path(), Path(), Path()), None, WorkerSettings(), lambda *_: None)
+    monkeypatch.setattr(mind, "place", place)
+    nowhere = PreparedWeights(Path(), Path(), Path())
+    with pytest.raises(WeightsError, match="far enough"):
+        mind.Mind.load(
+            POCKET,
+            nowhere,
+            adapter=None,
+            device="cpu",
+            precision="fp32",
+            threads=1,
+            hints=False,
+            ocr=False,
+            progress=lambda *_: None,
+        )
     assert [thread.is_alive() for thread in loaded] == [False]
 
 

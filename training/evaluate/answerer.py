@@ -19,7 +19,6 @@ from model.mind import Message, Mind, Prompt, PromptTooLong
 from model.presets import get_preset
 from model.sampling import Sampling
 from model.sight import Picture
-from model.threads import apart
 from model.weights import Progress, WeightsError, prepare
 from training.errors import TrainingError
 
@@ -74,18 +73,16 @@ class MindAnswerer:
         try:
             preset = get_preset(name)
             weights = prepare(preset, home, progress)
-            mind = apart(
-                lambda: Mind.load(
-                    preset,
-                    weights,
-                    adapter=None if hints == "only" else adapter,
-                    device=device,
-                    precision=precision,
-                    threads=threads,
-                    hints=in_words,
-                    ocr=in_words,
-                    progress=progress,
-                )
+            mind = Mind.load(
+                preset,
+                weights,
+                adapter=None if hints == "only" else adapter,
+                device=device,
+                precision=precision,
+                threads=threads,
+                hints=in_words,
+                ocr=in_words,
+                progress=progress,
             )
         except WeightsError as error:
             raise TrainingError(str(error)) from error
